@@ -3,6 +3,7 @@
 `python -m protos` writes; `python -m protos --check` writes nothing and fails when the committed code is not what would be written.
 """
 
+import os
 import sys
 import tempfile
 from importlib.resources import files
@@ -39,6 +40,8 @@ def differences(fresh: Path) -> list[str]:
 
 def main() -> None:
     """Write the generated code, or with --check compare it with what is committed."""
+    # The plugins that write stubs stand beside this Python, which need not be on the PATH.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if sys.argv[1:] == ["--check"]:
         with tempfile.TemporaryDirectory() as folder:
             generate(Path(folder))

@@ -1,0 +1,15 @@
+"""The database behind one small interface. Nothing of a driver leaks out: no type, no exception, no future.
+
+A repository lists its statements at its top and calls them with positional values:
+
+    LATEST = Select("SELECT commentid, userid FROM comments_by_video WHERE videoid = ? LIMIT ?", CommentRow)
+    INSERT = Write("INSERT INTO comments_by_video (videoid, commentid, userid) VALUES (?, ?, ?)")
+    rows = await database.select(LATEST, video_id, 11)
+
+Timestamps are naive datetimes in UTC, in whole milliseconds; `IN ?` takes a list.
+"""
+
+from common.database.interface import Database, DatabaseError, Outcome, Select, Statement, Values, Write
+from common.database.opening import connect, wait_for_database
+
+__all__ = ["Database", "DatabaseError", "Outcome", "Select", "Statement", "Values", "Write", "connect", "wait_for_database"]

@@ -1,0 +1,273 @@
+"""The database through cassandra-driver, whose callbacks come in a thread of its own and are bridged here, once, to asyncio.
+
+Answers that arrive close together wake the event loop once: waking it costs more than the answer.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Self, TypeVar
+
+from cassandra import (
+    ConsistencyLevel,
+    CoordinationFailure,
+    DriverException,
+    OperationTimedOut,
+    RequestExecutionException,
+    Timeout,
+)
+from cassandra import Unavailable as NotEnoughReplicas
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.connection import ConnectionException
+from cassandra.io.libevreactor import LibevConnection
+from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+from cassandra.query import BatchStatement, BatchType, BoundStatement, PreparedStatement, SimpleStatement, dict_factory, tuple_factory
+
+from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write
+from common.deadlines import time_left
+from common.errors import DeadlineExceeded, Unavailable
+from common.settings import Settings
+
+_CONDITIONAL = "conditional"
+_CONNECT_SECONDS = 3.0
+_RECONNECT_SECONDS = 1.0
+_ANSWER_SECONDS = 2.0
+_CHUNK_ROWS = 500
+
+# What says that the database is away or too slow, rather than that the statement is wrong.
+_AWAY = (NoHostAvailable, NotEnoughReplicas, Timeout, OperationTimedOut, CoordinationFailure, ConnectionException, RequestExecutionException, OSError)
+
+Item = TypeVar("Item")
+
+
+class RetryReadsOnce(FallthroughRetryPolicy):  # type: ignore[misc]  # the driver is untyped
+    """Tries an idempotent statement once more, on the next host, when a host fails it; nothing else is retried by the driver."""
+
+    def on_request_error(self, query: Any, consistency: Any, error: Any, retry_num: int) -> tuple[int, Any]:
+        """See the driver's RetryPolicy."""
+        if retry_num == 0 and query.is_idempotent:
+            return self.RETRY_NEXT_HOST, consistency
+        return self.RETHROW, None
+
+    def on_unavailable(self, query: Any, consistency: Any, required_replicas: int, alive_replicas: int, retry_num: int) -> tuple[int, Any]:
+        """See the driver's RetryPolicy."""
+        return self.on_request_error(query, consistency, None, retry_num)
+
+
+class CassandraDriver:
+    """A Database on cassandra-driver."""
+
+    def __init__(self, cluster: Cluster, session: Session, settings: Settings) -> None:
+        self._cluster, self._session = cluster, session
+        self._timeout = settings.database_timeout
+        self._read_consistency = ConsistencyLevel.name_to_value[settings.cassandra_read_consistency]
+        self._prepared: dict[Statement, PreparedStatement] = {}
+        self._answers = _Answers(asyncio.get_running_loop())
+
+    @classmethod
+    async def connect(cls, settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None) -> Self:
+        """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
+        cluster = _cluster(settings, contact_points)
+        try:
+            session = await asyncio.to_thread(cluster.connect, keyspace)
+        except BaseException as error:
+            await asyncio.to_thread(cluster.shutdown)
+            if isinstance(error, _AWAY + (DriverException,)):
+                where = ", ".join(f"{host}:{port}" for host, port in contact_points)
+                raise Unavailable(f"no connection to {where}: {_first_reason(error)}") from error
+            raise
+        session.default_fetch_size = None  # lists are bounded by their own LIMIT; only `scan` reads in chunks
+        return cls(cluster, session, settings)
+
+    async def prepare(self, statements: Iterable[Statement]) -> None:
+        """See Database."""
+        for statement in statements:
+            try:
+                prepared = await asyncio.to_thread(self._session.prepare, statement.cql)
+            except (*_AWAY, DriverException) as error:
+                raise _translated(error) from error
+            if isinstance(statement, Select):
+                prepared.consistency_level = self._read_consistency
+                prepared.is_idempotent = True
+            else:
+                prepared.consistency_level = ConsistencyLevel.LOCAL_QUORUM
+                prepared.is_idempotent = statement.idempotent
+            self._prepared[statement] = prepared
+
+    async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
+        """See Database."""
+        rows = await self._execute(self._prepared[statement].bind(values))
+        return list(map(statement.row._make, rows))  # type: ignore[attr-defined]  # a NamedTuple's
+
+    async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
+        """See Database."""
+        rows = await self._execute(self._prepared[statement].bind(values))
+        return statement.row._make(rows[0]) if rows else None  # type: ignore[attr-defined, no-any-return]  # a NamedTuple's
+
+    async def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
+        """See Database."""
+        bound = self._prepared[statement].bind(values)
+        bound.fetch_size = _CHUNK_ROWS
+        paging_state: bytes | None = None
+        while True:
+            chunk = await asyncio.to_thread(self._session.execute, bound, timeout=self._timeout, paging_state=paging_state)
+            for row in chunk.current_rows:
+                yield statement.row._make(row)  # type: ignore[attr-defined]  # a NamedTuple's
+            paging_state = chunk.paging_state
+            if not paging_state:
+                return
+
+    async def write(self, statement: Write, *values: Any) -> None:
+        """See Database."""
+        await self._execute(self._prepared[statement].bind(values))
+
+    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+        """See Database."""
+        await self._execute(self._bound_batch(steps))
+
+    async def write_if(self, statement: Write, *values: Any) -> Outcome:
+        """See Database."""
+        return self._outcome(await self._execute_conditional(self._prepared[statement].bind(values)))
+
+    async def batch_if(self, steps: Sequence[tuple[Write, Values]]) -> Outcome:
+        """See Database."""
+        return self._outcome(await self._execute_conditional(self._bound_batch(steps)))
+
+    async def answers(self) -> bool:
+        """See Database."""
+        question = SimpleStatement("SELECT key FROM system.local", consistency_level=ConsistencyLevel.LOCAL_ONE)
+        try:
+            return bool(await self._answers.of(self._session.execute_async(question, timeout=_ANSWER_SECONDS)))
+        except (*_AWAY, DriverException):
+            return False
+
+    async def close(self) -> None:
+        """See Database."""
+        await asyncio.to_thread(self._cluster.shutdown)
+
+    def _bound_batch(self, steps: Sequence[tuple[Write, Values]]) -> BatchStatement:
+        batch = BatchStatement(BatchType.LOGGED, consistency_level=ConsistencyLevel.LOCAL_QUORUM)
+        for statement, values in steps:
+            batch.add(self._prepared[statement], values)
+        batch.is_idempotent = all(statement.idempotent for statement, _ in steps)
+        return batch
+
+    async def _execute_conditional(self, bound: BoundStatement | BatchStatement) -> list[dict[str, Any]]:
+        bound.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
+        bound.is_idempotent = False  # whether an attempt without an answer was applied is for the caller to find out
+        return await self._execute(bound, _CONDITIONAL)
+
+    async def _execute(self, bound: BoundStatement | BatchStatement, profile: Any = EXEC_PROFILE_DEFAULT) -> list[Any]:
+        seconds = time_left(self._timeout)
+        try:
+            return await self._answers.of(self._session.execute_async(bound, timeout=seconds, execution_profile=profile)) or []
+        except (*_AWAY, DriverException) as error:
+            raise _translated(error) from error
+
+    @staticmethod
+    def _outcome(rows: list[dict[str, Any]]) -> Outcome:
+        applied = bool(rows[0].pop("[applied]"))
+        for row in rows[1:]:
+            row.pop("[applied]", None)
+        return Outcome(applied, [] if applied else rows)
+
+
+class _Answers:
+    """Carries answers from the driver's thread to the event loop, waking it once for all that wait."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._woken = False
+
+    async def of(self, response: Any) -> Any:
+        """The rows of a driver's response, or its error raised."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        response.add_callbacks(
+            callback=self._deliver, callback_args=(future, None), errback=self._fail, errback_args=(future,)
+        )
+        return await future
+
+    def _deliver(self, rows: Any, future: asyncio.Future[Any], error: BaseException | None) -> None:
+        self._waiting.append((future, rows, error))
+        if not self._woken:
+            self._woken = True
+            try:
+                self._loop.call_soon_threadsafe(self._wake)
+            except RuntimeError:
+                pass  # the loop has closed: nobody waits any more
+
+    def _fail(self, error: BaseException, future: asyncio.Future[Any]) -> None:
+        self._deliver(None, future, error)
+
+    def _wake(self) -> None:
+        self._woken = False  # before looking, so that an answer arriving now wakes the loop again
+        while self._waiting:
+            future, rows, error = self._waiting.popleft()
+            if future.done():
+                continue  # its task was cancelled
+            if error is None:
+                future.set_result(rows)
+            else:
+                future.set_exception(error)
+
+
+def _cluster(settings: Settings, contact_points: list[tuple[str, int]]) -> Cluster:
+    profiles = {
+        name: ExecutionProfile(
+            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(settings.cassandra_datacenter or "")),
+            retry_policy=RetryReadsOnce(),
+            row_factory=factory,
+            consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+            serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+            request_timeout=settings.database_timeout,
+        )
+        for name, factory in ((EXEC_PROFILE_DEFAULT, tuple_factory), (_CONDITIONAL, dict_factory))
+    }
+    auth = None
+    if settings.dse_username and settings.dse_password:
+        auth = PlainTextAuthProvider(settings.dse_username, settings.dse_password.get_secret_value())
+    cluster = Cluster(
+        contact_points,
+        port=contact_points[0][1],
+        execution_profiles=profiles,
+        auth_provider=auth,
+        ssl_context=_tls(settings) if settings.enable_ssl else None,
+        reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, None),
+        connect_timeout=_CONNECT_SECONDS,
+        control_connection_timeout=_CONNECT_SECONDS,
+        idle_heartbeat_interval=5,
+        idle_heartbeat_timeout=5,
+        prepare_on_all_hosts=False,
+        protocol_version=5,
+        compression=False,
+    )
+    if not issubclass(cluster.connection_class, LibevConnection):
+        raise RuntimeError(f"cassandra-driver would use {cluster.connection_class.__name__}, which is far slower than libev")
+    return cluster
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(settings.ssl_certificate) if settings.ssl_certificate else None)
+    context.check_hostname = False  # nodes are known by address; the CA decides whom to trust
+    if settings.ssl_client_certificate:
+        context.load_cert_chain(settings.ssl_client_certificate, settings.ssl_client_key)
+    return context
+
+
+def _translated(error: Exception) -> Exception:
+    if isinstance(error, OperationTimedOut):
+        try:
+            time_left(1)
+        except DeadlineExceeded as passed:
+            return passed
+    if isinstance(error, _AWAY):
+        return Unavailable("The database is not available at the moment. Please try again later.")
+    return DatabaseError(str(error))
+
+
+def _first_reason(error: Exception) -> str:
+    reasons = getattr(error, "errors", None)
+    return str(next(iter(reasons.values()))) if isinstance(reasons, dict) and reasons else str(error)

@@ -1,0 +1,86 @@
+"""What a database offers to repositories."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+Values = Sequence[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Select(Generic[Row]):
+    """A statement that reads. `row` is a NamedTuple whose fields are the selected columns, in their order."""
+
+    cql: str
+    row: type[Row]
+
+
+@dataclass(frozen=True, eq=False)
+class Write:
+    """A statement that writes. One that is not idempotent (a counter) is never retried behind the caller's back."""
+
+    cql: str
+    idempotent: bool = True
+
+
+Statement = Select[Any] | Write
+
+
+class Outcome(NamedTuple):
+    """What a conditional write did: whether it was applied, and if not, the rows that stood against it, by column name."""
+
+    applied: bool
+    current: list[dict[str, Any]]
+
+
+class DatabaseError(Exception):
+    """A statement the database refuses: a mistake in the program, not in the request."""
+
+
+class Database(Protocol):
+    """A session with prepared statements.
+
+    Every call is bounded by the caller's deadline and by the setting `database_timeout`. Raises DeadlineExceeded when the deadline has passed,
+    Unavailable when the database is away or does not answer in time (then nothing is known of a write), DatabaseError when it refuses.
+    """
+
+    async def prepare(self, statements: Iterable[Statement]) -> None:
+        """Prepare statements; each must be prepared before it is used."""
+        ...
+
+    async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
+        """All rows of one statement. Bound it by a LIMIT or by its key; for whole tables there is `scan`."""
+        ...
+
+    async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
+        """The rows of a statement that may have very many, read in chunks as they are asked for."""
+        ...
+
+    async def write(self, statement: Write, *values: Any) -> None:
+        """One write."""
+        ...
+
+    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+        """Several writes as one LOGGED batch: all of them will be seen, or none."""
+        ...
+
+    async def write_if(self, statement: Write, *values: Any) -> Outcome:
+        """One lightweight transaction (IF …)."""
+        ...
+
+    async def batch_if(self, steps: Sequence[tuple[Write, Values]]) -> Outcome:
+        """Several writes to one partition as one lightweight transaction."""
+        ...
+
+    async def answers(self) -> bool:
+        """Whether the database answers a trivial question just now (within two seconds)."""
+        ...
+
+    async def close(self) -> None:
+        """Close the session."""
+        ...

@@ -1,0 +1,67 @@
+"""Finding Cassandra and connecting to it, for as long as that takes."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+from contextlib import aclosing
+
+from common.database.cassandra_driver import CassandraDriver
+from common.database.interface import Database, DatabaseError, Statement
+from common.errors import Unavailable
+from common.registry import Registry, RegistryUnavailable
+from common.settings import Settings, host_ports
+
+CASSANDRA = "cassandra"
+"""The name under which the schema step advertises the database."""
+
+_RETRY_SECONDS = (0.3, 1.0)
+
+_log = logging.getLogger(__name__)
+
+
+async def connect(settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None) -> Database:
+    """A session with the database at `contact_points`. Raises Unavailable when none of them answers."""
+    return await CassandraDriver.connect(settings, contact_points, keyspace)
+
+
+async def wait_for_database(settings: Settings, registry: Registry, statements: Iterable[Statement]) -> Database:
+    """A session with all `statements` prepared. Waits without end until Cassandra is found, answers, and holds the finished schema.
+
+    The contact points come from the setting, or from the key `cassandra` in the registry. One line is logged when the wait begins or its
+    reason changes, and one when it is over.
+    """
+    statements = list(statements)
+    reason = ""
+    while True:
+        try:
+            points = settings.contact_points or await _advertised_contact_points(registry)
+            return await _session(settings, points, statements)
+        except (Unavailable, RegistryUnavailable, DatabaseError) as error:
+            if str(error) != reason:
+                reason = str(error)
+                _log.info("waiting for Cassandra: %s", reason)
+        await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
+
+
+async def _session(settings: Settings, points: list[tuple[str, int]], statements: list[Statement]) -> Database:
+    database = await connect(settings, points, settings.cassandra_keyspace)
+    try:
+        await database.prepare(statements)
+    except BaseException:
+        await database.close()
+        raise
+    _log.info("connected to Cassandra at %s", ", ".join(f"{host}:{port}" for host, port in points))
+    return database
+
+
+async def _advertised_contact_points(registry: Registry) -> list[tuple[str, int]]:
+    async with aclosing(registry.watch(CASSANDRA)) as lists:  # type: ignore[type-var]
+        first = True
+        async for instances in lists:
+            if instances:
+                return host_ports(",".join(instances.values()), 9042)
+            if first:
+                _log.info("waiting for Cassandra to be advertised")
+                first = False
+    raise RegistryUnavailable("the watch for Cassandra ended")

@@ -1,0 +1,118 @@
+"""Keeping one instance's place in the registry: a loop over four states.
+
+    WAITING     not advertised, because the instance cannot serve yet or again
+    ADVERTISED  the entry is there and renewed every third of its TTL
+    LOST        it should be there and may not be: the registry is away, or the entry is gone or another's
+    WITHDRAWN   removed for good; the process is stopping
+
+Bounds (promises 2 to 8 of docs/advertising.md) follow from the waits below. Jitter keeps a hundred instances, which lose or regain the
+same etcd or the same Cassandra in the same second, from all coming at once.
+"""
+
+import asyncio
+import logging
+import random
+from enum import Enum
+
+from common.registry.interface import Registry, RegistryUnavailable
+
+# How long a lost entry waits before the next try: between these, so that all are back within 5 s of etcd's return.
+_RETRY_SECONDS = (0.5, 2.5)
+# An instance that lost its database leaves, and one that regained it returns, at some moment within this.
+_SPREAD_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class State(Enum):
+    """Where an advertised instance stands."""
+
+    WAITING = "waiting"
+    ADVERTISED = "advertised"
+    LOST = "lost"
+    WITHDRAWN = "withdrawn"
+
+
+class Advertiser:
+    """Advertises one instance of one service for as long as it can serve."""
+
+    def __init__(self, registry: Registry, service: str, instance: str, address: str, ttl: float) -> None:
+        self.state = State.WAITING
+        self.service, self.instance, self.address = service, instance, address
+        self._registry, self._ttl = registry, ttl
+        self._serving = False
+        self._changed = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._first = True
+
+    def set_serving(self, serving: bool) -> None:
+        """Tell whether the instance can serve; the loop acts on a change soon, at a moment of its own."""
+        if serving != self._serving:
+            self._serving = serving
+            self._changed.set()
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._loop = asyncio.create_task(self._run(), name=f"advertise {self.service}")
+
+    async def withdraw(self) -> None:
+        """Leave the registry for good. Tries for two seconds; after that the TTL removes the entry."""
+        if self._loop:
+            self._loop.cancel()
+            await asyncio.wait([self._loop])
+        was, self.state = self.state, State.WITHDRAWN
+        if was in (State.ADVERTISED, State.LOST):
+            try:
+                async with asyncio.timeout(2):
+                    await self._registry.withdraw(self.service, self.instance, self.address)
+                _log.info("withdrawn: %s/%s", self.service, self.instance)
+            except (RegistryUnavailable, TimeoutError) as error:
+                _log.warning("could not withdraw %s/%s, its entry expires within %g s: %s", self.service, self.instance, self._ttl, error)
+
+    async def _run(self) -> None:
+        while True:
+            wait = await self._step()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+                self._changed.clear()
+                if not self._first:
+                    await asyncio.sleep(random.uniform(0, _SPREAD_SECONDS))
+            except TimeoutError:
+                pass
+
+    async def _step(self) -> float | None:
+        """Bring the registry to what it should hold; returns the seconds until the next look, None for no need of one."""
+        try:
+            if not self._serving:
+                if self.state in (State.ADVERTISED, State.LOST):
+                    await self._registry.withdraw(self.service, self.instance, self.address)
+                    _log.info("withdrawn until it can serve again: %s/%s", self.service, self.instance)
+                self.state = State.WAITING
+                return None
+            if self.state is State.ADVERTISED and await self._renewed():
+                return self._ttl / 3
+            taken_by = (await self._registry.list(self.service)).get(self.instance) if self.state is not State.WAITING else None
+            if taken_by not in (None, self.address):
+                # A successor sits in our slot (same instance name, another address). Two that overwrite each other would help nobody.
+                self._lost(f"the entry now holds {taken_by}")
+                return self._ttl / 3
+            await self._registry.advertise(self.service, self.instance, self.address, self._ttl)
+            _log.info("advertised as %s/%s at %s", self.service, self.instance, self.address)
+            self._first = False
+            self.state = State.ADVERTISED
+            return self._ttl / 3
+        except RegistryUnavailable as error:
+            self._lost(str(error))
+            return random.uniform(*_RETRY_SECONDS)
+
+    async def _renewed(self) -> bool:
+        if await self._registry.renew(self.service, self.instance, self.address, self._ttl):
+            return True
+        self._lost("the entry is gone")
+        return False
+
+    def _lost(self, why: str) -> None:
+        if self.state is not State.LOST:
+            _log.warning("no longer advertised: %s/%s: %s", self.service, self.instance, why)
+        self.state = State.LOST

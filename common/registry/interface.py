@@ -1,0 +1,42 @@
+"""What every registry offers."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+Instances = dict[str, str]
+"""Instance name -> address (`host:port`)."""
+
+
+class RegistryUnavailable(Exception):
+    """The registry cannot be reached or does not answer sensibly. Nothing is known of what it holds."""
+
+
+class Registry(Protocol):
+    """Where instances are advertised and found. All calls raise RegistryUnavailable when the registry is away."""
+
+    async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
+        """Put the entry, to live `ttl` seconds. An entry of the same name, left by a predecessor in this slot, is replaced."""
+        ...
+
+    async def renew(self, service: str, instance: str, address: str, ttl: float) -> bool:
+        """Let the entry live `ttl` seconds from now, without waking watchers. False: it is gone, or a successor has taken it."""
+        ...
+
+    async def withdraw(self, service: str, instance: str, address: str) -> None:
+        """Remove the entry if it still holds `address`; a successor's stays. A service left without entries leaves nothing behind."""
+        ...
+
+    async def list(self, service: str) -> Instances:
+        """The present entries of a service; empty when there are none."""
+        ...
+
+    def watch(self, service: str) -> AsyncIterator[Instances]:
+        """The present entries, then the whole list anew after each change and at least every few seconds.
+
+        It never skips the newest state, may repeat one, and raises RegistryUnavailable when it lost contact: watch again.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
+        ...

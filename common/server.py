@@ -1,0 +1,146 @@
+"""The gRPC server of a process, and what stands between the wire and every handler: deadlines, statuses, log lines, a limit of calls.
+
+Handlers stay free of all that: they raise errors of common/errors and return answers.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from secrets import token_hex
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc import aio
+
+from common.deadlines import set_time_left
+from common.errors import InvalidArgument, ResourceExhausted, ServiceError
+from common.settings import Settings
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_DOMAIN = "killrvideo"
+_OWN_CALLS = "/killrvideo."  # health and reflection answer whatever the load
+
+_log = logging.getLogger(__name__)
+
+_OPTIONS = [
+    # Without this, gRPC lets a second process share the port in silence, and each gets half the calls.
+    ("grpc.so_reuseport", 0),
+    # Callers may ping often: that is how they find out about a hung instance (promise 12).
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 200),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+
+
+class PortTaken(Exception):
+    """Another process listens where this one should."""
+
+
+class Interceptor(aio.ServerInterceptor):  # type: ignore[misc]  # untyped base
+    """Wraps every handler: limit, deadline, errors to statuses, and a log line for a call that failed or was slow."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._most, self._slow = settings.max_calls, settings.slow_call
+        self._every_call = settings.logging_level == "debug"
+        self._wrapped: dict[str, Any] = {}
+        self.under_way = 0
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:
+        """The handler of a call, wrapped once for each method."""
+        method = details.method
+        known = self._wrapped.get(method)
+        if known is not None:
+            return known
+        handler = await continuation(details)
+        if handler is None or not method.startswith(_OWN_CALLS):
+            return handler
+        wrapped = self._wrapped[method] = grpc.unary_unary_rpc_method_handler(
+            self._around(method, handler.unary_unary),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        return wrapped
+
+    def _around(self, method: str, handle: Callable[[Any, Any], Awaitable[Message]]) -> Callable[[Any, Any], Awaitable[Message]]:
+        async def call(request: Message, context: Any) -> Message:
+            if self.under_way >= self._most:
+                await _abort(context, ResourceExhausted(f"this instance is working on {self._most} calls already"))
+            self.under_way += 1
+            began = time.monotonic()
+            try:
+                set_time_left(context.time_remaining())
+                answer = await handle(request, context)
+            except ServiceError as error:
+                _log.info("%s failed after %.0f ms: %s: %s", method, (time.monotonic() - began) * 1000, error.status.name, error.message)
+                await _abort(context, error)
+                raise
+            except Exception:
+                reference = token_hex(6)
+                _log.exception("%s failed after %.0f ms: INTERNAL, reference %s", method, (time.monotonic() - began) * 1000, reference)
+                await _abort(context, ServiceError(f"Something went wrong here. The reference in the log is {reference}."))
+                raise
+            finally:
+                self.under_way -= 1
+            took = time.monotonic() - began
+            if took > self._slow:
+                _log.warning("%s was slow: %.0f ms", method, took * 1000)
+            elif self._every_call:
+                _log.debug("%s took %.1f ms", method, took * 1000)
+            return answer
+
+        return call
+
+
+async def _abort(context: Any, error: ServiceError) -> None:
+    """End the call with the status of `error` and details that a program can read (google.rpc.BadRequest or ErrorInfo)."""
+    detail = AnyMessage()
+    if isinstance(error, InvalidArgument):
+        violations = [error_details_pb2.BadRequest.FieldViolation(field=field, description=text) for field, text in error.violations.items()]
+        detail.Pack(error_details_pb2.BadRequest(field_violations=violations))
+    else:
+        detail.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=_DOMAIN))
+    status = status_pb2.Status(code=code_pb2.Code.Value(error.status.name), message=error.message, details=[detail])
+    await context.abort(error.status, error.message, ((_DETAILS_KEY, status.SerializeToString()),))
+
+
+def new_server(settings: Settings) -> tuple[aio.Server, Interceptor]:
+    """A server that is not bound yet, and its interceptor, which knows how many calls are under way."""
+    interceptor = Interceptor(settings)
+    return aio.server(interceptors=[interceptor], options=_OPTIONS), interceptor
+
+
+def bind(server: aio.Server, settings: Settings, port: int) -> None:
+    """Bind the port, with TLS where the settings name a certificate. Raises PortTaken."""
+    address = f"{settings.listen_host}:{port}"
+    try:
+        if settings.grpc_certificate and settings.grpc_key:
+            bound = server.add_secure_port(address, _credentials(settings))
+        else:
+            bound = server.add_insecure_port(address)
+    except RuntimeError:
+        bound = 0
+    if not bound:
+        raise PortTaken(f"port {port} on {settings.listen_host} is taken; KILLRVIDEO_LISTEN_PORT chooses another")
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials:
+    """The server's certificate, read anew at each handshake whose files have changed, so that a renewed one needs no restart."""
+    assert settings.grpc_certificate and settings.grpc_key
+    paths = [settings.grpc_certificate, settings.grpc_key, *([settings.grpc_client_ca] if settings.grpc_client_ca else [])]
+    seen = [0.0]
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        certificate, key = paths[0].read_bytes(), paths[1].read_bytes()
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], paths[2].read_bytes() if len(paths) > 2 else None)
+
+    def if_changed() -> grpc.ServerCertificateConfiguration | None:
+        newest = max(path.stat().st_mtime for path in paths)
+        if newest == seen[0]:
+            return None
+        seen[0] = newest
+        return configuration()
+
+    return grpc.dynamic_ssl_server_credentials(configuration(), if_changed, require_client_authentication=settings.grpc_client_ca is not None)

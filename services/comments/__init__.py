@@ -1,0 +1,1 @@
+"""Comments that users leave on videos."""

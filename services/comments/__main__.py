@@ -1,0 +1,7 @@
+"""Starts the comments service: `python -m services.comments`."""
+
+from common.service import run
+from services.comments.service import SERVICE
+
+if __name__ == "__main__":
+    run(SERVICE)

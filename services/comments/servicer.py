@@ -1,0 +1,85 @@
+"""The calls of CommentsService."""
+
+from typing import Any, cast
+from uuid import UUID
+
+from common.messages import Fields, cassandra_time_uuid_order, time_of, time_uuid_message, uuid_message
+from common.paging import Pages, cut
+from common.shield import shielded
+from protos import comments_pb2 as messages
+from protos.comments_pb2_grpc import CommentsServiceServicer
+from services.comments.repository import CommentsRepository
+
+MOST_CHARACTERS = 5000
+
+
+class CommentsServicer(CommentsServiceServicer):
+    """Leaving comments, and listing those of a user or a video, newest first."""
+
+    def __init__(self, repository: CommentsRepository, paging_key: str) -> None:
+        self._repository = repository
+        self._user_pages = Pages(paging_key, "GetUserComments")
+        self._video_pages = Pages(paging_key, "GetVideoComments")
+
+    async def CommentOnVideo(self, request: messages.CommentOnVideoRequest, context: Any) -> messages.CommentOnVideoResponse:
+        """Leave a comment; the same comment_id again overwrites."""
+        fields = Fields(request)
+        video_id, user_id = fields.uuid("video_id"), fields.uuid("user_id")
+        comment_id = fields.time_uuid("comment_id")
+        comment = fields.text("comment", MOST_CHARACTERS)
+        fields.check()
+        await shielded(self._repository.add(video_id, user_id, comment_id, comment))
+        return messages.CommentOnVideoResponse()
+
+    async def GetUserComments(self, request: messages.GetUserCommentsRequest, context: Any) -> messages.GetUserCommentsResponse:
+        """A page of what a user has commented."""
+        fields = Fields(request)
+        user_id, size = fields.uuid("user_id"), fields.page_size()
+        start = fields.optional_time_uuid("starting_comment_id")
+        fields.check()
+        after = self._user_pages.read(request.paging_state, str(user_id))
+        rows, last = cut(await self._repository.of_user(user_id, size + 1, *_later(start, after)), size)
+        return messages.GetUserCommentsResponse(
+            user_id=request.user_id,
+            comments=[
+                messages.UserComment(
+                    comment_id=time_uuid_message(row.comment_id),
+                    video_id=uuid_message(row.video_id),
+                    comment=row.comment,
+                    comment_timestamp=time_of(row.comment_id),
+                )
+                for row in rows
+            ],
+            paging_state=self._user_pages.write(str(user_id), (last.comment_id,)) if last else "",
+        )
+
+    async def GetVideoComments(self, request: messages.GetVideoCommentsRequest, context: Any) -> messages.GetVideoCommentsResponse:
+        """A page of the comments on a video."""
+        fields = Fields(request)
+        video_id, size = fields.uuid("video_id"), fields.page_size()
+        start = fields.optional_time_uuid("starting_comment_id")
+        fields.check()
+        after = self._video_pages.read(request.paging_state, str(video_id))
+        rows, last = cut(await self._repository.of_video(video_id, size + 1, *_later(start, after)), size)
+        return messages.GetVideoCommentsResponse(
+            video_id=request.video_id,
+            comments=[
+                messages.VideoComment(
+                    comment_id=time_uuid_message(row.comment_id),
+                    user_id=uuid_message(row.user_id),
+                    comment=row.comment,
+                    comment_timestamp=time_of(row.comment_id),
+                )
+                for row in rows
+            ],
+            paging_state=self._video_pages.write(str(video_id), (last.comment_id,)) if last else "",
+        )
+
+
+def _later(start: UUID | None, position: Any) -> tuple[UUID | None, UUID | None]:
+    """Where a list begins: (start, None) or (None, after), whichever of the starting point and the token lies further on."""
+    after = cast(UUID, position[0]) if position else None
+    if start and after:
+        # Newest first: further on is older. The starting point is inclusive, so at the same comment the token is further on.
+        return (start, None) if cassandra_time_uuid_order(start) < cassandra_time_uuid_order(after) else (None, after)
+    return start, after
