@@ -20,7 +20,7 @@ PREFIX = "KILLRVIDEO_"
 class Settings(BaseSettings):
     """All settings of a service, its tools and its callers."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     # Where a service listens, and the address it advertises
     listen_host: str = Field("127.0.0.1", description="Address to bind. 0.0.0.0 in containers.")
@@ -100,8 +100,13 @@ class Settings(BaseSettings):
             return cls(**secrets_from_files(os.environ), **overrides)
         except ValidationError as error:
             for fault in error.errors():
-                name = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
-                print(f"wrong setting {name}={fault['input']!r}: {fault['msg']}", file=sys.stderr)
+                reason = fault["msg"].removeprefix("Value error, ")
+                if not fault["loc"]:  # settings that do not go together: the reason names them, and the input would show secrets
+                    print(f"wrong settings: {reason}", file=sys.stderr)
+                    continue
+                name = str(fault["loc"][0])
+                value = "(hidden)" if "password" in name else repr(fault["input"])
+                print(f"wrong setting {PREFIX}{name.upper()}={value}: {reason}", file=sys.stderr)
         except OSError as error:
             print(f"a secret's file cannot be read: {error}", file=sys.stderr)
         raise SystemExit(2)
@@ -123,7 +128,7 @@ class Settings(BaseSettings):
     @classmethod
     def _replication_is_a_map(cls, value: str) -> str:
         """The text goes into a statement as it is, so only a map of plain names and numbers is taken."""
-        if not re.fullmatch(r"\{(\s*'[\w.]+'\s*:\s*('[\w.]+'|\d+)\s*,?)+\s*\}", value):
+        if not re.fullmatch(r"\{(\s*'[\w.-]+'\s*:\s*('[\w.-]+'|\d+)\s*,?)+\s*\}", value):
             raise ValueError("is not a CQL map such as {'class': 'SimpleStrategy', 'replication_factor': 1}")
         return value
 
