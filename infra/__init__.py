@@ -1,0 +1,1 @@
+"""etcd and Cassandra for one machine, and the commands behind `make`."""

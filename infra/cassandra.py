@@ -1,0 +1,175 @@
+"""Cassandra for one machine: CassandraDaemon on the jars of infra/pom.xml, with a configuration of our own written for each node."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from infra.cql_probe import Login, answers
+from infra.errors import InfraError
+from infra.layout import CASSANDRA_JARS
+from infra.ports import free_port
+from infra.processes import Process
+
+# The superuser that Cassandra makes by itself where it asks for a password.
+FIRST_LOGIN = Login("cassandra", "cassandra")
+
+# The parts of the JDK that Cassandra reaches into, and Java 17 keeps closed: see conf/jvm17-server.options of its distribution.
+EXPORTS = (
+    "java.base/jdk.internal.misc",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.management.rmi/com.sun.jmx.remote.internal.rmi",
+    "java.rmi/sun.rmi.registry",
+    "java.rmi/sun.rmi.server",
+    "java.sql/java.sql",
+    "jdk.attach/sun.tools.attach",
+    "jdk.compiler/com.sun.tools.javac.file",
+    "jdk.unsupported/sun.misc",
+)
+OPENS = (
+    "java.base/java.io",
+    "java.base/java.lang",
+    "java.base/java.lang.module",
+    "java.base/java.lang.reflect",
+    "java.base/java.util",
+    "java.base/jdk.internal.loader",
+    "java.base/jdk.internal.math",
+    "java.base/jdk.internal.misc",
+    "java.base/jdk.internal.module",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.reflect",
+    "java.base/jdk.internal.util.jar",
+    "java.base/sun.nio.ch",
+    "jdk.compiler/com.sun.tools.javac",
+    "jdk.management/com.sun.management.internal",
+)
+
+
+@dataclass(frozen=True)
+class CassandraTls:
+    """A PKCS12 or JKS file with the certificate and key that Cassandra shows its clients."""
+
+    keystore: Path
+    password: str
+
+
+class Cassandra(Process):
+    """One Cassandra node. `address` is the host:port of its clients."""
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        storage_port: int | None = None,
+        seeds: str | None = None,
+        heap_mb: int = 512,
+        auto_bootstrap: bool = False,
+        login: Login | None = None,
+        tls: CassandraTls | None = None,
+        jars: Path = CASSANDRA_JARS,
+    ) -> None:
+        """`seeds` is a comma list of host:storage_port, by default the node itself. With `login`, clients must give a user and password;
+        it is the one we ask with (FIRST_LOGIN until a test changes it). `auto_bootstrap` is for a node that joins one that holds data."""
+        self.host = host
+        self.port = port
+        self.storage_port = storage_port or free_port(host)
+        self.data = folder.absolute()
+        self.login = login
+        self.tls = tls
+        self._values = {
+            "folder": str(self.data),
+            "host": host,
+            "port": str(port),
+            "storage_port": str(self.storage_port),
+            "seeds": seeds or self.seed,
+            "auto_bootstrap": _yaml(auto_bootstrap),
+            "authenticator": "PasswordAuthenticator" if login else "AllowAllAuthenticator",
+            "authorizer": "CassandraAuthorizer" if login else "AllowAllAuthorizer",
+            "tls": _yaml(tls is not None),
+            "keystore": str(tls.keystore.absolute()) if tls else "none",
+            "keystore_password": tls.password if tls else "none",
+        }
+        command = [
+            "java",
+            f"-Xms{heap_mb}M",
+            f"-Xmx{heap_mb}M",
+            "-Xss256k",
+            "-XX:+ExitOnOutOfMemoryError",
+            "-XX:+PerfDisableSharedMem",
+            *(f"--add-exports={package}=ALL-UNNAMED" for package in EXPORTS),
+            *(f"--add-opens={package}=ALL-UNNAMED" for package in OPENS),
+            "-Djdk.attach.allowAttachSelf=true",
+            "-Dio.netty.tryReflectionSetAccessible=true",
+            f"-javaagent:{_jamm(jars)}",
+            f"-Dcassandra.config=file://{self.data}/cassandra.yaml",
+            f"-Dcassandra.storagedir={self.data}",
+            f"-Dlogback.configurationFile={self.data}/logback.xml",
+            # One machine: nobody to wait for.
+            "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+            "-Dcassandra.ring_delay_ms=100",
+            "-Dcassandra.superuser_setup_delay_ms=0",
+            "-Dcassandra-foreground=yes",
+            "-cp",
+            f"{jars}/*",
+            "org.apache.cassandra.service.CassandraDaemon",
+        ]
+        super().__init__("Cassandra", command, self.data / "start.log", stop_seconds=6.0)
+
+    @property
+    def address(self) -> str:
+        """host:port for clients."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def seed(self) -> str:
+        """How other nodes reach this one."""
+        return f"{self.host}:{self.storage_port}"
+
+    def start(self) -> None:
+        """Write the configuration and begin the process; returns at once."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        for name in ("cassandra.yaml", "logback.xml"):
+            template = Template(Path(__file__).with_name(f"{name}.template").read_text(encoding="utf-8"))
+            (self.data / name).write_text(template.substitute(self._values), encoding="utf-8")
+        super().start()
+
+    def is_ready(self) -> bool:
+        """Whether it answers a query."""
+        return answers(self.host, self.port, login=self.login, tls=self.tls is not None)
+
+    def wipe(self) -> None:
+        """Forget all data; only while it is stopped."""
+        if self.alive:
+            raise InfraError("Cassandra must be stopped before its data is wiped")
+        shutil.rmtree(self.data, ignore_errors=True)
+
+
+@contextmanager
+def cassandra_cluster(folder: Path, size: int = 3, *, heap_mb: int = 512) -> Iterator[list[Cassandra]]:
+    """Several nodes of one ring on 127.0.0.1, 127.0.0.2, …, all at the same free port; stopped at the end of the block."""
+    port, storage_port = free_port(), free_port()
+    with ExitStack() as stack:
+        nodes: list[Cassandra] = []
+        for number in range(1, size + 1):
+            host = f"127.0.0.{number}"
+            seeds = nodes[0].seed if nodes else None
+            node = Cassandra(folder / host, port, host=host, storage_port=storage_port, seeds=seeds, heap_mb=heap_mb)
+            nodes.append(stack.enter_context(node))
+        yield nodes
+
+
+def _jamm(jars: Path) -> Path:
+    """The agent that Cassandra measures its own objects with."""
+    found = sorted(jars.glob("jamm-*.jar"))
+    if not found:
+        raise InfraError(f"Cassandra's jars are not in {jars}; `make setup` puts them there")
+    return found[0]
+
+
+def _yaml(value: bool) -> str:
+    return "true" if value else "false"

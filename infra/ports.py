@@ -1,0 +1,39 @@
+"""Ports on this machine: free ones for tests, and a clear word about those that are taken."""
+
+import random
+import socket
+
+from infra.errors import InfraError
+
+# Below the range from which Linux takes the ports of outgoing connections, so that none of those takes a port between choice and use.
+FIRST_FREE = 15000
+LAST_FREE = 32000
+
+_given: set[int] = set()
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on this port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody uses and that this process has not handed out before."""
+    for _ in range(1000):
+        port = random.randint(FIRST_FREE, LAST_FREE)
+        if port not in _given and is_free(port, host):
+            _given.add(port)
+            return port
+    raise InfraError(f"no free port found between {FIRST_FREE} and {LAST_FREE} on {host}")
+
+
+def require_free(port: int, what: str, setting: str, host: str = "127.0.0.1") -> None:
+    """Raise InfraError, naming the port and the setting that moves it, if the port is taken."""
+    if not is_free(port, host):
+        raise InfraError(f"port {port} for {what} on {host} is taken by another program; stop it, or choose another with {setting}")
