@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     service_port: int | None = Field(None, ge=1, le=65_535, description="Port to advertise. Default: the bound one.")
     host_ip: str | None = Field(None, description="Name that older compose files use for the address to advertise.")
     docker_ip: str | None = Field(None, description="Name that older compose files use for the docker host: advertised, and where etcd is looked for.")
-    instance: str | None = Field(None, description="Name of this instance in the registry. Default: <host>:<port> as advertised. `killrvideo-python` gives the keys of the article.")
+    instance: str | None = Field(None, description="Name of this instance in the registry. Default: `host:port` as advertised. `killrvideo-python` gives the keys of the article.")
 
     # The registry
     discovery: Literal["auto", "etcd-v2", "etcd-v3", "etcd", "dns", "static"] = Field(
@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     cassandra_port: int = Field(9042, ge=1, le=65_535, description="Port of contact points that name none.")
     cassandra_driver: Literal["auto", "cassandra-driver", "acsylla"] = Field("auto", description="Library that talks to Cassandra. `auto` is the project's choice (docs/decisions/).")
     cassandra_keyspace: str = Field("killrvideo", pattern=r"^[a-z][a-z0-9_]{0,47}$", description="Keyspace of the data.")
+    cassandra_advertised: str = Field("", description="`host:port` under which the schema step advertises Cassandra. Default: the first contact point.")
     cassandra_datacenter: str | None = Field(None, description="Data centre to talk to. Default: that of the first contact point.")
     cassandra_replication: str = Field(
         "{'class': 'SimpleStrategy', 'replication_factor': 1}", description="Replication of the keyspace when the schema step creates it, as CQL."
@@ -118,7 +119,7 @@ class Settings(BaseSettings):
         lowered = value.lower() if isinstance(value, str) else value
         return {"verbose": "debug", "warn": "warning", "critical": "error"}.get(str(lowered), lowered)
 
-    @field_validator("etcd", "dse_contact_points")
+    @field_validator("etcd", "dse_contact_points", "cassandra_advertised")
     @classmethod
     def _addresses(cls, value: str) -> str:
         host_ports(value, 1)
