@@ -25,8 +25,12 @@ class JsonFormatter(logging.Formatter):
 def configure(level: str, form: str) -> None:
     """Send log lines of at least `level` to standard output, in the form `text` or `json`."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(
+        JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # The libraries tell at INFO and WARNING of each lost connection and retry; what matters of it we say ourselves, once.
     for library in ("cassandra", "etcd", "urllib3", "grpc"):
-        logging.getLogger(library).setLevel("DEBUG" if level == "debug" else "CRITICAL" if library == "cassandra" else "ERROR")
+        logging.getLogger(library).setLevel(
+            "DEBUG" if level == "debug" else "CRITICAL" if library == "cassandra" else "ERROR"
+        )

@@ -6,6 +6,7 @@ Handlers stay free of all that: they raise errors of common/errors and return an
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -39,7 +40,7 @@ class PortTaken(Exception):
     """Another process listens where this one should."""
 
 
-class Interceptor(aio.ServerInterceptor):  # type: ignore[misc]  # untyped base
+class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
     """Wraps every handler: limit, deadline, errors to statuses, and a log line for a call that failed or was slow."""
 
     def __init__(self, settings: Settings) -> None:
@@ -48,7 +49,9 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[misc]  # untyped base
         self._wrapped: dict[str, Any] = {}
         self.under_way = 0
 
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
+    ) -> Any:
         """The handler of a call, wrapped once for each method."""
         method = details.method
         known = self._wrapped.get(method)
@@ -64,7 +67,9 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[misc]  # untyped base
         )
         return wrapped
 
-    def _around(self, method: str, handle: Callable[[Any, Any], Awaitable[Message]]) -> Callable[[Any, Any], Awaitable[Message]]:
+    def _around(
+        self, method: str, handle: Callable[[Any, Any], Awaitable[Message]]
+    ) -> Callable[[Any, Any], Awaitable[Message]]:
         async def call(request: Message, context: Any) -> Message:
             if self.under_way >= self._most:
                 await _abort(context, ResourceExhausted(f"this instance is working on {self._most} calls already"))
@@ -74,13 +79,26 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[misc]  # untyped base
                 set_time_left(context.time_remaining())
                 answer = await handle(request, context)
             except ServiceError as error:
-                _log.info("%s failed after %.0f ms: %s: %s", method, (time.monotonic() - began) * 1000, error.status.name, error.message)
+                _log.info(
+                    "%s failed after %.0f ms: %s: %s",
+                    method,
+                    (time.monotonic() - began) * 1000,
+                    error.status.name,
+                    error.message,
+                )
                 await _abort(context, error)
                 raise
             except Exception:
                 reference = token_hex(6)
-                _log.exception("%s failed after %.0f ms: INTERNAL, reference %s", method, (time.monotonic() - began) * 1000, reference)
-                await _abort(context, ServiceError(f"Something went wrong here. The reference in the log is {reference}."))
+                _log.exception(
+                    "%s failed after %.0f ms: INTERNAL, reference %s",
+                    method,
+                    (time.monotonic() - began) * 1000,
+                    reference,
+                )
+                await _abort(
+                    context, ServiceError(f"Something went wrong here. The reference in the log is {reference}.")
+                )
                 raise
             finally:
                 self.under_way -= 1
@@ -98,7 +116,10 @@ async def _abort(context: Any, error: ServiceError) -> None:
     """End the call with the status of `error` and details that a program can read (google.rpc.BadRequest or ErrorInfo)."""
     detail = AnyMessage()
     if isinstance(error, InvalidArgument):
-        violations = [error_details_pb2.BadRequest.FieldViolation(field=field, description=text) for field, text in error.violations.items()]
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=field, description=text)
+            for field, text in error.violations.items()
+        ]
         detail.Pack(error_details_pb2.BadRequest(field_violations=violations))
     else:
         detail.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=_DOMAIN))
@@ -117,7 +138,9 @@ def bind(server: aio.Server, settings: Settings, port: int) -> None:
     address = f"{settings.listen_host}:{port}"
     try:
         if settings.grpc_certificate and settings.grpc_key:
-            bound = server.add_secure_port(address, _credentials(settings))
+            bound = server.add_secure_port(
+                address, _credentials(settings.grpc_certificate, settings.grpc_key, settings.grpc_client_ca)
+            )
         else:
             bound = server.add_insecure_port(address)
     except RuntimeError:
@@ -126,21 +149,29 @@ def bind(server: aio.Server, settings: Settings, port: int) -> None:
         raise PortTaken(f"port {port} on {settings.listen_host} is taken; KILLRVIDEO_LISTEN_PORT chooses another")
 
 
-def _credentials(settings: Settings) -> grpc.ServerCredentials:
-    """The server's certificate, read anew at each handshake whose files have changed, so that a renewed one needs no restart."""
-    assert settings.grpc_certificate and settings.grpc_key
-    paths = [settings.grpc_certificate, settings.grpc_key, *([settings.grpc_client_ca] if settings.grpc_client_ca else [])]
-    seen = [0.0]
+def _credentials(certificate: Path, key: Path, client_ca: Path | None) -> grpc.ServerCredentials:
+    """The server's certificate, read anew when its files have changed, so that a renewed one needs no restart."""
+    paths = [certificate, key, *([client_ca] if client_ca else [])]
+
+    def newest() -> float:
+        return max(path.stat().st_mtime for path in paths)
 
     def configuration() -> grpc.ServerCertificateConfiguration:
-        certificate, key = paths[0].read_bytes(), paths[1].read_bytes()
-        return grpc.ssl_server_certificate_configuration([(key, certificate)], paths[2].read_bytes() if len(paths) > 2 else None)
+        pair = (key.read_bytes(), certificate.read_bytes())
+        return grpc.ssl_server_certificate_configuration([pair], client_ca.read_bytes() if client_ca else None)
+
+    seen = newest()
 
     def if_changed() -> grpc.ServerCertificateConfiguration | None:
-        newest = max(path.stat().st_mtime for path in paths)
-        if newest == seen[0]:
+        """Asked by gRPC at each handshake; None keeps what is in use."""
+        nonlocal seen
+        if newest() == seen:
             return None
-        seen[0] = newest
+        seen = newest()
         return configuration()
 
-    return grpc.dynamic_ssl_server_credentials(configuration(), if_changed, require_client_authentication=settings.grpc_client_ca is not None)
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(),
+        if_changed,  # type: ignore[arg-type]  # the stubs do not know that None is allowed
+        require_client_authentication=client_ca is not None,
+    )

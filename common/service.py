@@ -18,12 +18,11 @@ from typing import Any, TypeVar
 import uvloop
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as aio_health
 from grpc_reflection.v1alpha import reflection
 
 from common import logs
 from common.database import Database, Statement, wait_for_database
-from common.registry import Registry, open_registry
+from common.registry import open_registry
 from common.registry.advertiser import Advertiser
 from common.server import PortTaken, bind, new_server
 from common.settings import Settings
@@ -91,9 +90,11 @@ async def live(services: Sequence[Service], settings: Settings, stop: asyncio.Ev
             return
         life.push_async_callback(_close_session, database)
 
-        server, status = await life.enter_async_context(_serving(services, settings, database, port))
+        status = await life.enter_async_context(_serving(services, settings, database, port))
         place = advertised_address(settings, port)
-        advertisers = [Advertiser(registry, service.name, settings.instance or place, place, settings.ttl) for service in services]
+        advertisers = [
+            Advertiser(registry, service.name, settings.instance or place, place, settings.ttl) for service in services
+        ]
         await life.enter_async_context(_advertised(advertisers, status, settings))
         async with _health_follows(database, status, advertisers):
             await stop.wait()
@@ -101,7 +102,9 @@ async def live(services: Sequence[Service], settings: Settings, stop: asyncio.Ev
 
 
 @asynccontextmanager
-async def _serving(services: Sequence[Service], settings: Settings, database: Database, port: int) -> AsyncIterator[tuple[aio.Server, "Health"]]:
+async def _serving(
+    services: Sequence[Service], settings: Settings, database: Database, port: int
+) -> AsyncIterator["Health"]:
     """A server that takes calls; on leaving, calls under way and shielded writes are finished first."""
     server, interceptor = new_server(settings)
     status = Health([service.full_name for service in services])
@@ -115,12 +118,15 @@ async def _serving(services: Sequence[Service], settings: Settings, database: Da
     await status.set(True)
     _log.info("serving %s on %s:%d", ", ".join(service.name for service in services), settings.listen_host, port)
     try:
-        yield server, status
+        yield status
     finally:
         _log.info("finishing %d calls under way", interceptor.under_way)
         await server.stop(settings.drain)
         unfinished = await finish_shielded(2)
-        _log.info("server stopped" if not unfinished else "server stopped, %d writes unfinished", *([unfinished] if unfinished else []))
+        _log.info(
+            "server stopped" if not unfinished else "server stopped, %d writes unfinished",
+            *([unfinished] if unfinished else []),
+        )
 
 
 @asynccontextmanager
@@ -142,7 +148,7 @@ class Health:
     """The health of this process, for each of its services and for '' as a whole: one status for all, since they share the database."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.servicer = aio_health.HealthServicer()
+        self.servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
         self._names = ["", *names]
         self.serving = False
 
@@ -164,7 +170,9 @@ async def _health_follows(database: Database, status: Health, advertisers: Seque
             missed = 0 if await database.answers() else missed + 1
             serving = missed == 0 or (missed == 1 and status.serving)
             if serving != status.serving:
-                (_log.info if serving else _log.warning)("Cassandra %s: health is %s", *(("answers", "SERVING") if serving else ("is away", "NOT_SERVING")))
+                (_log.info if serving else _log.warning)(
+                    "Cassandra %s: health is %s", *(("answers", "SERVING") if serving else ("is away", "NOT_SERVING"))
+                )
                 await status.set(serving)
                 for advertiser in advertisers:
                     advertiser.set_serving(serving)
@@ -204,12 +212,16 @@ def advertised_address(settings: Settings, port: int) -> str:
         host = settings.listen_host if not everywhere else _own_address() if _in_container() else "127.0.0.1"
     address = f"{host}:{settings.service_port or port}"
     if host == "0.0.0.0" or (host == "127.0.0.1" and settings.listen_host == "0.0.0.0"):
-        _log.warning("the advertised address %s cannot be reached from elsewhere; KILLRVIDEO_SERVICE_HOST sets another", address)
+        _log.warning(
+            "the advertised address %s cannot be reached from elsewhere; KILLRVIDEO_SERVICE_HOST sets another", address
+        )
     return address
 
 
 def _in_container() -> bool:
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or "KUBERNETES_SERVICE_HOST" in os.environ
+    return (
+        Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or "KUBERNETES_SERVICE_HOST" in os.environ
+    )
 
 
 def _own_address() -> str:
@@ -227,4 +239,6 @@ def _refuse_taken_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise PortTaken(f"port {port} on {host} cannot be bound ({error.strerror}); KILLRVIDEO_LISTEN_PORT chooses another") from error
+            raise PortTaken(
+                f"port {port} on {host} cannot be bound ({error.strerror}); KILLRVIDEO_LISTEN_PORT chooses another"
+            ) from error

@@ -24,85 +24,150 @@ class Settings(BaseSettings):
 
     # Where a service listens, and the address it advertises
     listen_host: str = Field("127.0.0.1", description="Address to bind. 0.0.0.0 in containers.")
-    listen_port: int | None = Field(None, ge=1, le=65_535, description="Port to bind. Default: the service's own port, or 8899 for several in one process.")
+    listen_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="Port to bind. Default: the service's own port, or 8899 for several in one process.",
+    )
     service_host: str | None = Field(
-        None, description="Address to advertise. Default: KILLRVIDEO_HOST_IP, else KILLRVIDEO_DOCKER_IP, else in a container its own address, else the bound one."
+        None,
+        description="Address to advertise. Default: KILLRVIDEO_HOST_IP, else KILLRVIDEO_DOCKER_IP, else in a container its own address, else the bound one.",
     )
     service_port: int | None = Field(None, ge=1, le=65_535, description="Port to advertise. Default: the bound one.")
     host_ip: str | None = Field(None, description="Name that older compose files use for the address to advertise.")
-    docker_ip: str | None = Field(None, description="Name that older compose files use for the docker host: advertised, and where etcd is looked for.")
-    instance: str | None = Field(None, description="Name of this instance in the registry. Default: `host:port` as advertised. `killrvideo-python` gives the keys of the article.")
+    docker_ip: str | None = Field(
+        None,
+        description="Name that older compose files use for the docker host: advertised, and where etcd is looked for.",
+    )
+    instance: str | None = Field(
+        None,
+        description="Name of this instance in the registry. Default: `host:port` as advertised. `killrvideo-python` gives the keys of the article.",
+    )
 
     # The registry
     discovery: Literal["auto", "etcd-v2", "etcd-v3", "etcd", "dns", "static"] = Field(
-        "auto", description="How services are found. `auto` (or `etcd`) asks etcd which API it offers and takes v2 where it can."
+        "auto",
+        description="How services are found. `auto` (or `etcd`) asks etcd which API it offers and takes v2 where it can.",
     )
-    etcd: str = Field("", description="etcd's addresses, `host:port`, several with commas. Default: KILLRVIDEO_DOCKER_IP:2379, else 127.0.0.1:2379.")
+    etcd: str = Field(
+        "",
+        description="etcd's addresses, `host:port`, several with commas. Default: KILLRVIDEO_DOCKER_IP:2379, else 127.0.0.1:2379.",
+    )
     etcd_username: str | None = Field(None, description="User of etcd, if it asks for one.")
     etcd_password: SecretStr | None = Field(None, description="Password of etcd.")
-    etcd_ca: Path | None = Field(None, description="CA certificate (PEM file) that etcd's certificate is checked against. Given: TLS.")
+    etcd_ca: Path | None = Field(
+        None, description="CA certificate (PEM file) that etcd's certificate is checked against. Given: TLS."
+    )
     etcd_certificate: Path | None = Field(None, description="Client certificate (PEM file) shown to etcd.")
     etcd_key: Path | None = Field(None, description="Private key of the client certificate shown to etcd.")
-    ttl: float = Field(10.0, ge=1, le=3600, description="Seconds a registration lives without being renewed. Renewed every third of it.")
+    ttl: float = Field(
+        10.0,
+        ge=1,
+        le=3600,
+        description="Seconds a registration lives without being renewed. Renewed every third of it.",
+    )
     static_services: str = Field(
-        "", description="For discovery=static: `CommentsService=127.0.0.1:8101,127.0.0.1:8102;RatingsService=…`. A service left out is looked for at its own port on KILLRVIDEO_SERVICE_HOST or 127.0.0.1."
+        "",
+        description="For discovery=static: `CommentsService=127.0.0.1:8101,127.0.0.1:8102;RatingsService=…`. A service left out is looked for at its own port on KILLRVIDEO_SERVICE_HOST or 127.0.0.1.",
     )
     dns_names: str = Field(
-        "", description="For discovery=dns: `CommentsService=comments:8101;…`. A name without a port is looked up as SRV. Default: each service's short name with its port."
+        "",
+        description="For discovery=dns: `CommentsService=comments:8101;…`. A name without a port is looked up as SRV. Default: each service's short name with its port.",
     )
     dns_interval: float = Field(5.0, ge=0.1, le=3600, description="For discovery=dns: seconds between two look-ups.")
 
     # Cassandra
-    dse_contact_points: str = Field("", description="Cassandra's addresses, with commas, each `host` or `host:port`. Empty: looked up in the registry under `cassandra`.")
+    dse_contact_points: str = Field(
+        "",
+        description="Cassandra's addresses, with commas, each `host` or `host:port`. Empty: looked up in the registry under `cassandra`.",
+    )
     dse_username: str | None = Field(None, description="User of Cassandra, if it asks for one.")
     dse_password: SecretStr | None = Field(None, description="Password of Cassandra.")
     enable_ssl: bool = Field(False, description="TLS to Cassandra.")
-    ssl_certificate: Path | None = Field(None, description="CA certificate (PEM file) that Cassandra's certificate is checked against.")
+    ssl_certificate: Path | None = Field(
+        None, description="CA certificate (PEM file) that Cassandra's certificate is checked against."
+    )
     ssl_client_certificate: Path | None = Field(None, description="Client certificate (PEM file) shown to Cassandra.")
     ssl_client_key: Path | None = Field(None, description="Private key of the client certificate shown to Cassandra.")
     cassandra_port: int = Field(9042, ge=1, le=65_535, description="Port of contact points that name none.")
-    cassandra_driver: Literal["auto", "cassandra-driver", "acsylla"] = Field("auto", description="Library that talks to Cassandra. `auto` is the project's choice (docs/decisions/).")
-    cassandra_keyspace: str = Field("killrvideo", pattern=r"^[a-z][a-z0-9_]{0,47}$", description="Keyspace of the data.")
-    cassandra_advertised: str = Field("", description="`host:port` under which the schema step advertises Cassandra. Default: the first contact point.")
-    cassandra_datacenter: str | None = Field(None, description="Data centre to talk to. Default: that of the first contact point.")
+    cassandra_driver: Literal["auto", "cassandra-driver", "acsylla"] = Field(
+        "auto", description="Library that talks to Cassandra. `auto` is the project's choice (docs/decisions/)."
+    )
+    cassandra_keyspace: str = Field(
+        "killrvideo", pattern=r"^[a-z][a-z0-9_]{0,47}$", description="Keyspace of the data."
+    )
+    cassandra_advertised: str = Field(
+        "",
+        description="`host:port` under which the schema step advertises Cassandra. Default: the first contact point.",
+    )
+    cassandra_datacenter: str | None = Field(
+        None, description="Data centre to talk to. Default: that of the first contact point."
+    )
     cassandra_replication: str = Field(
-        "{'class': 'SimpleStrategy', 'replication_factor': 1}", description="Replication of the keyspace when the schema step creates it, as CQL."
+        "{'class': 'SimpleStrategy', 'replication_factor': 1}",
+        description="Replication of the keyspace when the schema step creates it, as CQL.",
     )
     cassandra_read_consistency: Literal["LOCAL_QUORUM", "LOCAL_ONE"] = Field(
-        "LOCAL_QUORUM", description="LOCAL_ONE reads from one replica: faster, but then one may not read what one has just written."
+        "LOCAL_QUORUM",
+        description="LOCAL_ONE reads from one replica: faster, but then one may not read what one has just written.",
     )
-    database_timeout: float = Field(5.0, gt=0, le=120, description="Seconds a statement may take at most; a call's deadline shortens it.")
+    database_timeout: float = Field(
+        5.0, gt=0, le=120, description="Seconds a statement may take at most; a call's deadline shortens it."
+    )
 
     # Calls
-    max_calls: int = Field(512, ge=1, description="Calls that one process works on at once; beyond it RESOURCE_EXHAUSTED.")
+    max_calls: int = Field(
+        512, ge=1, description="Calls that one process works on at once; beyond it RESOURCE_EXHAUSTED."
+    )
     slow_call: float = Field(1.0, gt=0, description="Seconds after which a call is logged as slow.")
     paging_key: str = Field(
-        "killrvideo", min_length=1, description="Key of the checksum in paging tokens, the same on all instances. It guards against mistakes: a token opens nothing that is not public."
+        "killrvideo",
+        min_length=1,
+        description="Key of the checksum in paging tokens, the same on all instances. It guards against mistakes: a token opens nothing that is not public.",
     )
     latest_days: int = Field(30, ge=1, le=3650, description="Days that GetLatestVideoPreviews looks back.")
-    grpc_certificate: Path | None = Field(None, description="Certificate (PEM file) of the server. Given: calls are taken with TLS only.")
+    grpc_certificate: Path | None = Field(
+        None, description="Certificate (PEM file) of the server. Given: calls are taken with TLS only."
+    )
     grpc_key: Path | None = Field(None, description="Private key of the server's certificate.")
-    grpc_client_ca: Path | None = Field(None, description="CA certificate (PEM file); given to a server: callers must show a certificate signed by it.")
+    grpc_client_ca: Path | None = Field(
+        None, description="CA certificate (PEM file); given to a server: callers must show a certificate signed by it."
+    )
 
     # Stopping
-    withdraw_wait: float = Field(1.0, ge=0, le=60, description="Seconds between leaving the registry and refusing new calls, for callers to see it.")
-    drain: float = Field(6.0, gt=0, le=600, description="Seconds that calls under way may still take when the process stops.")
+    withdraw_wait: float = Field(
+        1.0,
+        ge=0,
+        le=60,
+        description="Seconds between leaving the registry and refusing new calls, for callers to see it.",
+    )
+    drain: float = Field(
+        6.0, gt=0, le=600, description="Seconds that calls under way may still take when the process stops."
+    )
 
     # Logs
     logging_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level of log lines.")
-    logging_format: Literal["text", "json"] = Field("text", description="Log lines for people, or one JSON object a line.")
+    logging_format: Literal["text", "json"] = Field(
+        "text", description="Log lines for people, or one JSON object a line."
+    )
 
-    kafka_bootstrap_servers: str | None = Field(None, description="Accepted because older compose files set it. Not used: no events are published.")
+    kafka_bootstrap_servers: str | None = Field(
+        None, description="Accepted because older compose files set it. Not used: no events are published."
+    )
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
         """Read the environment. A bad value ends the program with one sentence that names the setting, the value and what is allowed."""
         try:
-            return cls(**secrets_from_files(os.environ), **overrides)
+            values: dict[str, Any] = {**secrets_from_files(os.environ), **overrides}
+            return cls(**values)
         except ValidationError as error:
             for fault in error.errors():
                 reason = fault["msg"].removeprefix("Value error, ")
-                if not fault["loc"]:  # settings that do not go together: the reason names them, and the input would show secrets
+                if not fault[
+                    "loc"
+                ]:  # settings that do not go together: the reason names them, and the input would show secrets
                     print(f"wrong settings: {reason}", file=sys.stderr)
                     continue
                 name = str(fault["loc"][0])
@@ -135,10 +200,22 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        for one, other in (("grpc_certificate", "grpc_key"), ("etcd_certificate", "etcd_key"), ("ssl_client_certificate", "ssl_client_key")):
+        for one, other in (
+            ("grpc_certificate", "grpc_key"),
+            ("etcd_certificate", "etcd_key"),
+            ("ssl_client_certificate", "ssl_client_key"),
+        ):
             if (getattr(self, one) is None) != (getattr(self, other) is None):
                 raise ValueError(f"{PREFIX}{one.upper()} and {PREFIX}{other.upper()} go together")
-        for name in ("grpc_certificate", "grpc_key", "grpc_client_ca", "etcd_ca", "etcd_certificate", "etcd_key", "ssl_certificate"):
+        for name in (
+            "grpc_certificate",
+            "grpc_key",
+            "grpc_client_ca",
+            "etcd_ca",
+            "etcd_certificate",
+            "etcd_key",
+            "ssl_certificate",
+        ):
             path: Path | None = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{PREFIX}{name.upper()} names no file: {path}")

@@ -30,7 +30,14 @@ def _kind(annotation: object) -> str:
         return ", ".join(f"`{choice}`" for choice in typing.get_args(annotation))
     if isinstance(annotation, types.UnionType):
         return " or ".join(_kind(each) for each in typing.get_args(annotation) if each is not types.NoneType)
-    words = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "file", "SecretStr": "secret text"}
+    words = {
+        "str": "text",
+        "int": "whole number",
+        "float": "number",
+        "bool": "true or false",
+        "Path": "file",
+        "SecretStr": "secret text",
+    }
     return words[getattr(annotation, "__name__", "str")]
 
 

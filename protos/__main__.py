@@ -20,7 +20,10 @@ def generate(target: Path) -> None:
     sources = sorted(HERE.glob("*.proto"))
     with_services = [path for path in sources if "\nservice " in path.read_text()]
     protoc_run([f"--python_out={target}", f"--mypy_out=quiet:{target}"], sources)
-    protoc_run([f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet,generate_concrete_servicer_stubs:{target}"], with_services)
+    protoc_run(
+        [f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet,generate_concrete_servicer_stubs:{target}"],
+        with_services,
+    )
 
 
 def protoc_run(outputs: list[str], sources: list[Path]) -> None:

@@ -25,13 +25,34 @@ class VideoCommentRow(NamedTuple):
 INSERT_BY_VIDEO = Write("INSERT INTO comments_by_video (videoid, commentid, userid, comment) VALUES (?, ?, ?, ?)")
 INSERT_BY_USER = Write("INSERT INTO comments_by_user (userid, commentid, videoid, comment) VALUES (?, ?, ?, ?)")
 OF_USER = Select("SELECT commentid, videoid, comment FROM comments_by_user WHERE userid = ? LIMIT ?", UserCommentRow)
-OF_USER_FROM = Select("SELECT commentid, videoid, comment FROM comments_by_user WHERE userid = ? AND commentid <= ? LIMIT ?", UserCommentRow)
-OF_USER_BEFORE = Select("SELECT commentid, videoid, comment FROM comments_by_user WHERE userid = ? AND commentid < ? LIMIT ?", UserCommentRow)
+OF_USER_FROM = Select(
+    "SELECT commentid, videoid, comment FROM comments_by_user WHERE userid = ? AND commentid <= ? LIMIT ?",
+    UserCommentRow,
+)
+OF_USER_BEFORE = Select(
+    "SELECT commentid, videoid, comment FROM comments_by_user WHERE userid = ? AND commentid < ? LIMIT ?",
+    UserCommentRow,
+)
 OF_VIDEO = Select("SELECT commentid, userid, comment FROM comments_by_video WHERE videoid = ? LIMIT ?", VideoCommentRow)
-OF_VIDEO_FROM = Select("SELECT commentid, userid, comment FROM comments_by_video WHERE videoid = ? AND commentid <= ? LIMIT ?", VideoCommentRow)
-OF_VIDEO_BEFORE = Select("SELECT commentid, userid, comment FROM comments_by_video WHERE videoid = ? AND commentid < ? LIMIT ?", VideoCommentRow)
+OF_VIDEO_FROM = Select(
+    "SELECT commentid, userid, comment FROM comments_by_video WHERE videoid = ? AND commentid <= ? LIMIT ?",
+    VideoCommentRow,
+)
+OF_VIDEO_BEFORE = Select(
+    "SELECT commentid, userid, comment FROM comments_by_video WHERE videoid = ? AND commentid < ? LIMIT ?",
+    VideoCommentRow,
+)
 
-STATEMENTS = (INSERT_BY_VIDEO, INSERT_BY_USER, OF_USER, OF_USER_FROM, OF_USER_BEFORE, OF_VIDEO, OF_VIDEO_FROM, OF_VIDEO_BEFORE)
+STATEMENTS = (
+    INSERT_BY_VIDEO,
+    INSERT_BY_USER,
+    OF_USER,
+    OF_USER_FROM,
+    OF_USER_BEFORE,
+    OF_VIDEO,
+    OF_VIDEO_FROM,
+    OF_VIDEO_BEFORE,
+)
 
 
 class CommentsRepository:
@@ -57,7 +78,9 @@ class CommentsRepository:
             return await self._database.select(OF_USER_FROM, user_id, start, most)
         return await self._database.select(OF_USER, user_id, most)
 
-    async def of_video(self, video_id: UUID, most: int, start: UUID | None, after: UUID | None) -> list[VideoCommentRow]:
+    async def of_video(
+        self, video_id: UUID, most: int, start: UUID | None, after: UUID | None
+    ) -> list[VideoCommentRow]:
         """Up to `most` comments on a video, newest first: from `start` on, or behind `after`, or from the newest."""
         if after:
             return await self._database.select(OF_VIDEO_BEFORE, video_id, after, most)

@@ -21,7 +21,9 @@ class CommentsServicer(CommentsServiceServicer):
         self._user_pages = Pages(paging_key, "GetUserComments")
         self._video_pages = Pages(paging_key, "GetVideoComments")
 
-    async def CommentOnVideo(self, request: messages.CommentOnVideoRequest, context: Any) -> messages.CommentOnVideoResponse:
+    async def CommentOnVideo(
+        self, request: messages.CommentOnVideoRequest, context: Any
+    ) -> messages.CommentOnVideoResponse:
         """Leave a comment; the same comment_id again overwrites."""
         fields = Fields(request)
         video_id, user_id = fields.uuid("video_id"), fields.uuid("user_id")
@@ -31,7 +33,9 @@ class CommentsServicer(CommentsServiceServicer):
         await shielded(self._repository.add(video_id, user_id, comment_id, comment))
         return messages.CommentOnVideoResponse()
 
-    async def GetUserComments(self, request: messages.GetUserCommentsRequest, context: Any) -> messages.GetUserCommentsResponse:
+    async def GetUserComments(
+        self, request: messages.GetUserCommentsRequest, context: Any
+    ) -> messages.GetUserCommentsResponse:
         """A page of what a user has commented."""
         fields = Fields(request)
         user_id, size = fields.uuid("user_id"), fields.page_size()
@@ -53,7 +57,9 @@ class CommentsServicer(CommentsServiceServicer):
             paging_state=self._user_pages.write(str(user_id), (last.comment_id,)) if last else "",
         )
 
-    async def GetVideoComments(self, request: messages.GetVideoCommentsRequest, context: Any) -> messages.GetVideoCommentsResponse:
+    async def GetVideoComments(
+        self, request: messages.GetVideoCommentsRequest, context: Any
+    ) -> messages.GetVideoCommentsResponse:
         """A page of the comments on a video."""
         fields = Fields(request)
         video_id, size = fields.uuid("video_id"), fields.page_size()

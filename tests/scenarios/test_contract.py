@@ -32,24 +32,41 @@ def fields_of(id_field: str, more: dict[str, Any]) -> dict[str, Any]:
 class TestEveryCall:
     @pytest.mark.parametrize(("method", "id_field", "more"), LISTS)
     @pytest.mark.parametrize("size", [0, -1, 1001, 2**31 - 1])
-    def test_a_page_size_outside_1_to_1000_is_invalid(self, wire: Wire, method: str, id_field: str, more: dict[str, Any], size: int) -> None:
+    def test_a_page_size_outside_1_to_1000_is_invalid(
+        self, wire: Wire, method: str, id_field: str, more: dict[str, Any], size: int
+    ) -> None:
         with refused(INVALID, "page_size"):
             getattr(wire, method)(page_size=size, **fields_of(id_field, more))
 
     @pytest.mark.parametrize(("method", "id_field", "more"), LISTS)
     @pytest.mark.parametrize("size", [1, 1000])
-    def test_page_sizes_from_1_to_1000_are_taken(self, wire: Wire, method: str, id_field: str, more: dict[str, Any], size: int) -> None:
+    def test_page_sizes_from_1_to_1000_are_taken(
+        self, wire: Wire, method: str, id_field: str, more: dict[str, Any], size: int
+    ) -> None:
         getattr(wire, method)(page_size=size, **fields_of(id_field, more))
 
     @pytest.mark.parametrize(("method", "id_field", "more"), LISTS)
     @pytest.mark.parametrize("token", ["nope", "AAAA", "é", "x" * 10_000, "=", "../..", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
-    def test_a_forged_token_is_invalid(self, wire: Wire, method: str, id_field: str, more: dict[str, Any], token: str) -> None:
+    def test_a_forged_token_is_invalid(
+        self, wire: Wire, method: str, id_field: str, more: dict[str, Any], token: str
+    ) -> None:
         with refused(INVALID, "paging_state"):
             getattr(wire, method)(page_size=5, paging_state=token, **fields_of(id_field, more))
 
     @pytest.mark.parametrize(("method", "id_field", "more"), [each for each in LISTS if each[1]])
-    @pytest.mark.parametrize("bad", ["", "nope", "00000000000000000000000000000000", "{00000000-0000-4000-8000-000000000000}", "00000000-0000-4000-8000-00000000000g"])
-    def test_a_malformed_id_is_invalid(self, wire: Wire, method: str, id_field: str, more: dict[str, Any], bad: str) -> None:
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            "",
+            "nope",
+            "00000000000000000000000000000000",
+            "{00000000-0000-4000-8000-000000000000}",
+            "00000000-0000-4000-8000-00000000000g",
+        ],
+    )
+    def test_a_malformed_id_is_invalid(
+        self, wire: Wire, method: str, id_field: str, more: dict[str, Any], bad: str
+    ) -> None:
         with refused(INVALID, id_field):
             getattr(wire, method)(page_size=5, **{**more, id_field: u(bad)})
 
@@ -57,7 +74,14 @@ class TestEveryCall:
         with refused(INVALID, "video_id", "user_id", "comment_id", "comment"):
             wire.CommentOnVideo(comment=" ")
 
-    @pytest.mark.parametrize(("method", "id_field", "rows"), [("GetUserComments", "user_id", "comments"), ("GetVideoComments", "video_id", "comments"), ("GetUserVideoPreviews", "user_id", "video_previews")])
+    @pytest.mark.parametrize(
+        ("method", "id_field", "rows"),
+        [
+            ("GetUserComments", "user_id", "comments"),
+            ("GetVideoComments", "video_id", "comments"),
+            ("GetUserVideoPreviews", "user_id", "video_previews"),
+        ],
+    )
     def test_the_list_of_an_unknown_one_is_empty(self, wire: Wire, method: str, id_field: str, rows: str) -> None:
         unknown = new_id().upper()
         answer = getattr(wire, method)(page_size=5, **{id_field: u(unknown)})
@@ -73,7 +97,9 @@ class TestEveryCall:
 class TestComments:
     def test_a_comment_stands_in_both_lists_with_the_time_of_its_id(self, wire: Wire) -> None:
         video_id, user_id, comment_id = new_id(), new_id(), uuid.uuid1()
-        wire.CommentOnVideo(video_id=u(video_id), user_id=u(user_id), comment_id=t(comment_id), comment="Привет 🎬\nline")
+        wire.CommentOnVideo(
+            video_id=u(video_id), user_id=u(user_id), comment_id=t(comment_id), comment="Привет 🎬\nline"
+        )
         (of_video,) = wire.GetVideoComments(video_id=u(video_id), page_size=5).comments
         (of_user,) = wire.GetUserComments(user_id=u(user_id), page_size=5).comments
         assert (of_video.user_id.value, of_user.video_id.value) == (user_id, video_id)
@@ -114,7 +140,10 @@ class TestComments:
         for each in ids:
             wire.CommentOnVideo(video_id=u(video_id), user_id=u(user_id), comment_id=t(each), comment="x")
         for size in (1, 2, 5, 12, 1000):
-            for method, fields in ((wire.GetVideoComments, {"video_id": u(video_id)}), (wire.GetUserComments, {"user_id": u(user_id)})):
+            for method, fields in (
+                (wire.GetVideoComments, {"video_id": u(video_id)}),
+                (wire.GetUserComments, {"user_id": u(user_id)}),
+            ):
                 rows = all_pages(method, "comments", size, **fields)
                 assert sorted(row.comment_id.value for row in rows) == sorted(map(str, ids))
                 times = [row.comment_timestamp.ToNanoseconds() for row in rows]
@@ -135,7 +164,10 @@ class TestComments:
         newest_first = ids[::-1]
 
         def listed(**fields: Any) -> list[str]:
-            return [row.comment_id.value for row in wire.GetVideoComments(video_id=u(video_id), page_size=10, **fields).comments]
+            return [
+                row.comment_id.value
+                for row in wire.GetVideoComments(video_id=u(video_id), page_size=10, **fields).comments
+            ]
 
         assert listed(starting_comment_id=t(newest_first[2])) == newest_first[2:]
         token = wire.GetVideoComments(video_id=u(video_id), page_size=2).paging_state
@@ -196,7 +228,10 @@ class TestStatistics:
         assert [(row.video_id.value, row.views) for row in stats] == list(zip(asked, [0, 3, 3, 0], strict=True))
 
     @pytest.mark.parametrize("count", [0, 201])
-    @pytest.mark.parametrize(("method", "field"), [("GetNumberOfPlays", "video_ids"), ("GetUserProfile", "user_ids"), ("GetVideoPreviews", "video_ids")])
+    @pytest.mark.parametrize(
+        ("method", "field"),
+        [("GetNumberOfPlays", "video_ids"), ("GetUserProfile", "user_ids"), ("GetVideoPreviews", "video_ids")],
+    )
     def test_1_to_200_ids_are_taken_at_once(self, wire: Wire, method: str, field: str, count: int) -> None:
         with refused(INVALID, field):
             getattr(wire, method)(**{field: [u(new_id()) for _ in range(count)]})
@@ -206,10 +241,22 @@ class TestStatistics:
 class TestUsers:
     def test_a_user_signs_in_whatever_the_case_of_the_address(self, wire: Wire) -> None:
         user_id = new_id()
-        wire.CreateUser(user_id=u(user_id), first_name="Ada", last_name="L", email=f"Ada.{user_id}@Example.org", password=" pass wörd ")
-        assert wire.VerifyCredentials(email=f"ADA.{user_id}@example.ORG", password=" pass wörd ").user_id.value == user_id
+        wire.CreateUser(
+            user_id=u(user_id),
+            first_name="Ada",
+            last_name="L",
+            email=f"Ada.{user_id}@Example.org",
+            password=" pass wörd ",
+        )
+        assert (
+            wire.VerifyCredentials(email=f"ADA.{user_id}@example.ORG", password=" pass wörd ").user_id.value == user_id
+        )
         (profile,) = wire.GetUserProfile(user_ids=[u(user_id)]).profiles
-        assert (profile.first_name, profile.last_name, profile.email.lower()) == ("Ada", "L", f"ada.{user_id}@example.org")
+        assert (profile.first_name, profile.last_name, profile.email.lower()) == (
+            "Ada",
+            "L",
+            f"ada.{user_id}@example.org",
+        )
 
     def test_wrong_password_and_unknown_address_are_told_apart_by_nobody(self, wire: Wire) -> None:
         user_id = create_user(wire)
@@ -225,9 +272,17 @@ class TestUsers:
         with refused(INVALID, bad):
             wire.VerifyCredentials(**{"email": "a@example.org", "password": "x", **fields})
 
-    @pytest.mark.parametrize("fields", [{"email": "nope"}, {"email": ""}, {"password": ""}, {"password": "x" * 257}, {"user_id": u("nope")}])
+    @pytest.mark.parametrize(
+        "fields", [{"email": "nope"}, {"email": ""}, {"password": ""}, {"password": "x" * 257}, {"user_id": u("nope")}]
+    )
     def test_bad_input_of_a_new_user_is_invalid(self, wire: Wire, fields: dict[str, Any]) -> None:
-        good = {"user_id": u(new_id()), "first_name": "A", "last_name": "B", "email": f"{new_id()}@example.org", "password": "x"}
+        good = {
+            "user_id": u(new_id()),
+            "first_name": "A",
+            "last_name": "B",
+            "email": f"{new_id()}@example.org",
+            "password": "x",
+        }
         with refused(INVALID, *fields):
             wire.CreateUser(**{**good, **fields})
 
@@ -266,22 +321,39 @@ class TestUsers:
         one, other = create_user(wire, first="One"), create_user(wire, first="Other")
         asked = [other, new_id(), one.upper(), other]
         profiles = wire.GetUserProfile(user_ids=[u(each) for each in asked]).profiles
-        assert [(row.user_id.value, row.first_name) for row in profiles] == [(other, "Other"), (one.upper(), "One"), (other, "Other")]
+        assert [(row.user_id.value, row.first_name) for row in profiles] == [
+            (other, "Other"),
+            (one.upper(), "One"),
+            (other, "Other"),
+        ]
 
 
 class TestVideos:
     def test_a_youtube_video_is_kept_as_submitted(self, wire: Wire) -> None:
         video_id, user_id = new_id().upper(), new_id()
         wire.SubmitYouTubeVideo(
-            video_id=u(video_id), user_id=u(user_id), name="Ünïcode 🎬", description="a\nb", tags=[" x ", "y", "x", "", "  "], you_tube_video_id="https://youtu.be/abc"
+            video_id=u(video_id),
+            user_id=u(user_id),
+            name="Ünïcode 🎬",
+            description="a\nb",
+            tags=[" x ", "y", "x", "", "  "],
+            you_tube_video_id="https://youtu.be/abc",
         )
         video = wire.GetVideo(video_id=u(video_id))
-        assert (video.video_id.value, video.user_id.value, video.name, video.description) == (video_id, user_id, "Ünïcode 🎬", "a\nb")
+        assert (video.video_id.value, video.user_id.value, video.name, video.description) == (
+            video_id,
+            user_id,
+            "Ünïcode 🎬",
+            "a\nb",
+        )
         assert (video.location, video.location_type, sorted(video.tags)) == ("https://youtu.be/abc", 0, ["x", "y"])
         assert abs(video.added_date.ToMilliseconds() - datetime.now(UTC).timestamp() * 1000) < 60_000
         (preview,) = wire.GetVideoPreviews(video_ids=[u(video_id)]).video_previews
         assert preview.preview_image_location == "//img.youtube.com/vi/https://youtu.be/abc/hqdefault.jpg"
-        for answer in (wire.GetUserVideoPreviews(user_id=u(user_id), page_size=5), wire.GetLatestVideoPreviews(page_size=1)):
+        for answer in (
+            wire.GetUserVideoPreviews(user_id=u(user_id), page_size=5),
+            wire.GetLatestVideoPreviews(page_size=1),
+        ):
             (listed,) = answer.video_previews
             assert listed.video_id.value == video_id.lower()
             assert listed.added_date == video.added_date
@@ -289,7 +361,9 @@ class TestVideos:
 
     def test_an_uploaded_video_has_its_address_as_location(self, wire: Wire) -> None:
         video_id = new_id()
-        wire.SubmitUploadedVideo(video_id=u(video_id), user_id=u(new_id()), name="n", upload_url="https://example.org/v.mp4")
+        wire.SubmitUploadedVideo(
+            video_id=u(video_id), user_id=u(new_id()), name="n", upload_url="https://example.org/v.mp4"
+        )
         video = wire.GetVideo(video_id=u(video_id))
         assert (video.location, video.location_type) == ("https://example.org/v.mp4", 1)
         for url in ("", "ftp://example.org/v", "javascript:alert(1)", "example.org/v.mp4"):
@@ -331,10 +405,19 @@ class TestVideos:
         before = wire.GetVideo(video_id=u(video_id))
         submit(wire, new, user_id=user_id, video_id=video_id, tags=(f"{new}tag",), description="now")
         after = wire.GetVideo(video_id=u(video_id))
-        assert (after.name, after.description, list(after.tags), after.added_date) == (new, "now", [f"{new}tag"], before.added_date)
+        assert (after.name, after.description, list(after.tags), after.added_date) == (
+            new,
+            "now",
+            [f"{new}tag"],
+            before.added_date,
+        )
         listed = wire.GetUserVideoPreviews(user_id=u(user_id), page_size=10).video_previews
         assert [(row.video_id.value, row.name) for row in listed] == [(newer, "newer"), (video_id, new)]
-        latest = [row.name for row in wire.GetLatestVideoPreviews(page_size=1000).video_previews if row.video_id.value == video_id]
+        latest = [
+            row.name
+            for row in wire.GetLatestVideoPreviews(page_size=1000).video_previews
+            if row.video_id.value == video_id
+        ]
         assert latest == [new]
         assert not wire.SearchVideos(query=old, page_size=5).videos
         assert [row.video_id.value for row in wire.SearchVideos(query=new, page_size=5).videos] == [video_id]
@@ -353,7 +436,9 @@ class TestVideos:
             list(pool.map(lambda n: submit(wire, f"n{n}", user_id=user_id, video_id=video_id), range(16)))
         (listed,) = wire.GetUserVideoPreviews(user_id=u(user_id), page_size=100).video_previews
         video = wire.GetVideo(video_id=u(video_id))
-        latest = [row for row in wire.GetLatestVideoPreviews(page_size=1000).video_previews if row.video_id.value == video_id]
+        latest = [
+            row for row in wire.GetLatestVideoPreviews(page_size=1000).video_previews if row.video_id.value == video_id
+        ]
         assert [row.added_date for row in latest] == [video.added_date] == [listed.added_date]
 
     def test_an_unknown_video_is_not_found(self, wire: Wire) -> None:
@@ -366,7 +451,11 @@ class TestVideos:
         one, other = submit(wire, "one"), submit(wire, "other")
         asked = [other, new_id(), one.upper(), other]
         previews = wire.GetVideoPreviews(video_ids=[u(each) for each in asked]).video_previews
-        assert [(row.video_id.value, row.name) for row in previews] == [(other, "other"), (one.upper(), "one"), (other, "other")]
+        assert [(row.video_id.value, row.name) for row in previews] == [
+            (other, "other"),
+            (one.upper(), "one"),
+            (other, "other"),
+        ]
 
     def test_lists_of_videos_page_newest_first_and_added_date_rises(self, wire: Wire) -> None:
         user_id = new_id()
@@ -390,7 +479,7 @@ class TestVideos:
         assert [row.video_id.value for row in rows] == ids
 
         def listed(**more: Any) -> list[str]:
-            return [row.video_id.value for row in call(page_size=5, **fields, **more).video_previews][: 5]
+            return [row.video_id.value for row in call(page_size=5, **fields, **more).video_previews][:5]
 
         exact = listed(starting_added_date=rows[2].added_date, starting_video_id=u(ids[2].upper()))
         assert exact[:3] == ids[2:]
@@ -398,8 +487,14 @@ class TestVideos:
         in_milliseconds.FromMilliseconds(rows[2].added_date.ToMilliseconds())
         assert listed(starting_added_date=in_milliseconds)[:3] == ids[2:]
         token = call(page_size=2, **fields).paging_state
-        assert listed(paging_state=token, starting_added_date=rows[3].added_date, starting_video_id=u(ids[3]))[:2] == ids[3:]
-        assert listed(paging_state=token, starting_added_date=rows[0].added_date, starting_video_id=u(ids[0]))[:3] == ids[2:]
+        assert (
+            listed(paging_state=token, starting_added_date=rows[3].added_date, starting_video_id=u(ids[3]))[:2]
+            == ids[3:]
+        )
+        assert (
+            listed(paging_state=token, starting_added_date=rows[0].added_date, starting_video_id=u(ids[0]))[:3]
+            == ids[2:]
+        )
 
 
 class TestSearch:
@@ -412,33 +507,49 @@ class TestSearch:
             assert answer.query == query
         (row,) = wire.SearchVideos(query=name, page_size=5).videos
         preview = wire.GetVideoPreviews(video_ids=[u(video_id)]).video_previews[0]
-        assert (row.name, row.added_date, row.user_id, row.preview_image_location) == (preview.name, preview.added_date, preview.user_id, preview.preview_image_location)
+        assert (row.name, row.added_date, row.user_id, row.preview_image_location) == (
+            preview.name,
+            preview.added_date,
+            preview.user_id,
+            preview.preview_image_location,
+        )
 
     def test_accents_case_and_english_endings_are_ignored(self, wire: Wire) -> None:
         word = new_word()
         video_id = submit(wire, f"Café {word} running stories")
         for query in (f"cafe {word}", f"CAFÉ {word}", f"{word} story", f"{word} run"):
-            assert [row.video_id.value for row in wire.SearchVideos(query=query, page_size=5).videos][:1] == [video_id], query
+            assert [row.video_id.value for row in wire.SearchVideos(query=query, page_size=5).videos][:1] == [
+                video_id
+            ], query
 
     def test_name_weighs_more_than_tag_and_tag_more_than_description(self, wire: Wire) -> None:
         word = new_word()
         described = submit(wire, "some title", description=word)
         tagged = submit(wire, "some title", tags=(word,))
         named = submit(wire, f"some {word}")
-        assert [row.video_id.value for row in wire.SearchVideos(query=word, page_size=5).videos] == [named, tagged, described]
+        assert [row.video_id.value for row in wire.SearchVideos(query=word, page_size=5).videos] == [
+            named,
+            tagged,
+            described,
+        ]
 
     def test_all_the_words_come_before_some(self, wire: Wire) -> None:
         one, other = new_word(), new_word()
         some = submit(wire, f"{one} {one}", tags=(one,))
         both = submit(wire, "plain", description=f"{one} and then {other}")
-        assert [row.video_id.value for row in wire.SearchVideos(query=f"{one} {other}", page_size=5).videos] == [both, some]
+        assert [row.video_id.value for row in wire.SearchVideos(query=f"{one} {other}", page_size=5).videos] == [
+            both,
+            some,
+        ]
 
     @pytest.mark.parametrize("query", ["", "   ", "\n\t", "x" * 501])
     def test_a_blank_or_too_long_query_is_invalid(self, wire: Wire, query: str) -> None:
         with refused(INVALID, "query"):
             wire.SearchVideos(query=query, page_size=5)
 
-    @pytest.mark.parametrize("query", ["'; DROP TABLE videos; --", "name:*", '"unbalanced', "a OR 1=1", "%00\x00", "🎬", "...", "the of and"])
+    @pytest.mark.parametrize(
+        "query", ["'; DROP TABLE videos; --", "name:*", '"unbalanced', "a OR 1=1", "%00\x00", "🎬", "...", "the of and"]
+    )
     def test_a_query_never_breaks_out(self, wire: Wire, query: str) -> None:
         assert wire.SearchVideos(query=query, page_size=5).query == query
 
@@ -464,14 +575,19 @@ class TestSearch:
         found = wire.GetQuerySuggestions(query=f" {prefix.upper()} ", page_size=10)
         assert found.query == f" {prefix.upper()} "
         assert list(found.suggestions) == [f"{prefix}bb", f"{prefix}bb two", f"{prefix}cc", f"{prefix}zz"]
-        assert list(wire.GetQuerySuggestions(query=prefix, page_size=2).suggestions) == [f"{prefix}bb", f"{prefix}bb two"]
+        assert list(wire.GetQuerySuggestions(query=prefix, page_size=2).suggestions) == [
+            f"{prefix}bb",
+            f"{prefix}bb two",
+        ]
         assert not wire.GetQuerySuggestions(query="  ", page_size=5).suggestions
         with refused(INVALID, "page_size"):
             wire.GetQuerySuggestions(query=prefix, page_size=0)
 
     def test_stop_words_are_never_suggested(self, wire: Wire) -> None:
         submit(wire, "then there were these", tags=("the",))
-        assert not {"the", "then", "there", "these"} & set(wire.GetQuerySuggestions(query="the", page_size=1000).suggestions)
+        assert not {"the", "then", "there", "these"} & set(
+            wire.GetQuerySuggestions(query="the", page_size=1000).suggestions
+        )
 
 
 class TestSuggestions:
@@ -507,7 +623,9 @@ class TestSuggestions:
         for each in rated:
             wire.RateVideo(video_id=u(each), user_id=u(user_id), rating=5)
         found = eventually(
-            lambda: [row.video_id.value for row in all_pages(wire.GetSuggestedForUser, "videos", 20, user_id=u(user_id))],
+            lambda: [
+                row.video_id.value for row in all_pages(wire.GetSuggestedForUser, "videos", 20, user_id=u(user_id))
+            ],
             10,
             "something of the user's taste",
         )
@@ -520,7 +638,10 @@ class TestSuggestions:
         for _ in range(12):
             wire.RateVideo(video_id=u(loved), user_id=u(new_id()), rating=5)
         eventually(
-            lambda: loved in [row.video_id.value for row in wire.GetSuggestedForUser(user_id=u(new_id()), page_size=20).videos],
+            lambda: (
+                loved
+                in [row.video_id.value for row in wire.GetSuggestedForUser(user_id=u(new_id()), page_size=20).videos]
+            ),
             10,
             "a video that many rated well among the popular ones",
         )

@@ -49,7 +49,10 @@ class Wire:
     """Makes calls by name: `wire.GetVideo(video_id=u(some_id))`. `addresses` maps a service's name to host:port."""
 
     def __init__(self, addresses: dict[str, str]) -> None:
-        self.channels = {service: grpc.insecure_channel(address, [("grpc.max_receive_message_length", -1)]) for service, address in addresses.items()}
+        self.channels = {
+            service: grpc.insecure_channel(address, [("grpc.max_receive_message_length", -1)])
+            for service, address in addresses.items()
+        }
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         service, module = METHODS[method]
@@ -130,11 +133,18 @@ def eventually(condition: Callable[[], Any], seconds: float, what: str) -> Any:
         time.sleep(0.05)
 
 
-def submit(wire: Wire, name: str, *, tags: tuple[str, ...] = (), description: str = "", user_id: str = "", video_id: str = "") -> str:
+def submit(
+    wire: Wire, name: str, *, tags: tuple[str, ...] = (), description: str = "", user_id: str = "", video_id: str = ""
+) -> str:
     """Submit a YouTube video and return its id."""
     video_id = video_id or new_id()
     wire.SubmitYouTubeVideo(
-        video_id=u(video_id), user_id=u(user_id or new_id()), name=name, description=description, tags=tags, you_tube_video_id="dQw4w9WgXcQ"
+        video_id=u(video_id),
+        user_id=u(user_id or new_id()),
+        name=name,
+        description=description,
+        tags=tags,
+        you_tube_video_id="dQw4w9WgXcQ",
     )
     return video_id
 
@@ -142,5 +152,7 @@ def submit(wire: Wire, name: str, *, tags: tuple[str, ...] = (), description: st
 def create_user(wire: Wire, *, first: str = "Ada", last: str = "Lovelace") -> str:
     """Create a user with a new address and return the id."""
     user_id = new_id()
-    wire.CreateUser(user_id=u(user_id), first_name=first, last_name=last, email=f"{user_id}@example.org", password="correct horse")
+    wire.CreateUser(
+        user_id=u(user_id), first_name=first, last_name=last, email=f"{user_id}@example.org", password="correct horse"
+    )
     return user_id
