@@ -29,8 +29,6 @@ def configure(level: str, form: str) -> None:
         JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # The libraries tell at INFO and WARNING of each lost connection and retry; what matters of it we say ourselves, once.
+    # The libraries tell of each lost connection and each retry, over and over; what matters of it we say ourselves, once.
     for library in ("cassandra", "etcd", "urllib3", "grpc"):
-        logging.getLogger(library).setLevel(
-            "DEBUG" if level == "debug" else "CRITICAL" if library == "cassandra" else "ERROR"
-        )
+        logging.getLogger(library).setLevel("DEBUG" if level == "debug" else "CRITICAL")

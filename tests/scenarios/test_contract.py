@@ -310,7 +310,7 @@ class TestUsers:
                 wire.CreateUser(user_id=u(user_id), first_name="A", last_name="B", email=address, password="secret")
                 return "OK"
             except grpc.RpcError as error:
-                return str(error.code().name)  # type: ignore[attr-defined]  # a Call too
+                return str(error.code().name)
 
         with ThreadPoolExecutor(16) as pool:
             outcomes = list(pool.map(create, range(16)))
