@@ -76,6 +76,7 @@ class Settings(BaseSettings):
         description="For discovery=dns: `CommentsService=comments:8101;…`. A name without a port is looked up as SRV. Default: each service's short name with its port.",
     )
     dns_interval: float = Field(5.0, ge=0.1, le=3600, description="For discovery=dns: seconds between two look-ups.")
+    dns_server: str = Field("", description="For discovery=dns: the name server to ask, `host:port`. Default: the machine's own.")
 
     # Cassandra
     dse_contact_points: str = Field(

@@ -7,7 +7,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from cassandra import (
     ConsistencyLevel,
@@ -19,15 +19,31 @@ from cassandra import (
 )
 from cassandra import Unavailable as NotEnoughReplicas
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, ResultSet, Session
 from cassandra.connection import ConnectionException
 from cassandra.io.libevreactor import LibevConnection
-from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
-from cassandra.query import BatchStatement, BatchType, BoundStatement, PreparedStatement, SimpleStatement, dict_factory, tuple_factory
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    DCAwareRoundRobinPolicy,
+    FallthroughRetryPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
+from cassandra.query import (
+    BatchStatement,
+    BatchType,
+    BoundStatement,
+    PreparedStatement,
+    SimpleStatement,
+    dict_factory,
+    tuple_factory,
+)
 
+from common.database.availability import Availability, unanswered, unavailable
 from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write
+from common.database.rows import row_maker
 from common.deadlines import time_left
-from common.errors import DeadlineExceeded, Unavailable
+from common.errors import Unavailable
 from common.settings import Settings
 
 _CONDITIONAL = "conditional"
@@ -37,9 +53,22 @@ _ANSWER_SECONDS = 2.0
 _CHUNK_ROWS = 500
 
 # What says that the database is away or too slow, rather than that the statement is wrong.
-_AWAY = (NoHostAvailable, NotEnoughReplicas, Timeout, OperationTimedOut, CoordinationFailure, ConnectionException, RequestExecutionException, OSError)
-
-Item = TypeVar("Item")
+_AWAY = (
+    NoHostAvailable,
+    NotEnoughReplicas,
+    Timeout,
+    OperationTimedOut,
+    CoordinationFailure,
+    ConnectionException,
+    RequestExecutionException,
+    IsBootstrappingErrorMessage,
+    OverloadedErrorMessage,
+    OSError,
+)
+# Types of the driver's own that must not leave it.
+_CONVERSIONS = {set: set}
+# What says that the statement is wrong. Some errors of the protocol (a syntax error is one) have no exception of their own.
+_REFUSED = (DriverException, ErrorMessage)
 
 
 class RetryReadsOnce(FallthroughRetryPolicy):  # type: ignore[misc]  # the driver is untyped
@@ -51,7 +80,9 @@ class RetryReadsOnce(FallthroughRetryPolicy):  # type: ignore[misc]  # the drive
             return self.RETRY_NEXT_HOST, consistency
         return self.RETHROW, None
 
-    def on_unavailable(self, query: Any, consistency: Any, required_replicas: int, alive_replicas: int, retry_num: int) -> tuple[int, Any]:
+    def on_unavailable(
+        self, query: Any, consistency: Any, required_replicas: int, alive_replicas: int, retry_num: int
+    ) -> tuple[int, Any]:
         """See the driver's RetryPolicy."""
         return self.on_request_error(query, consistency, None, retry_num)
 
@@ -64,7 +95,9 @@ class CassandraDriver:
         self._timeout = settings.database_timeout
         self._read_consistency = ConsistencyLevel.name_to_value[settings.cassandra_read_consistency]
         self._prepared: dict[Statement, PreparedStatement] = {}
+        self._makers: dict[Select[Any], Callable[[Iterable[Any]], Any]] = {}
         self._answers = _Answers(asyncio.get_running_loop())
+        self._availability = Availability()
 
     @classmethod
     async def connect(cls, settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None) -> Self:
@@ -74,7 +107,7 @@ class CassandraDriver:
             session = await asyncio.to_thread(cluster.connect, keyspace)
         except BaseException as error:
             await asyncio.to_thread(cluster.shutdown)
-            if isinstance(error, _AWAY + (DriverException,)):
+            if isinstance(error, _AWAY + _REFUSED):
                 where = ", ".join(f"{host}:{port}" for host, port in contact_points)
                 raise Unavailable(f"no connection to {where}: {_first_reason(error)}") from error
             raise
@@ -86,7 +119,7 @@ class CassandraDriver:
         for statement in statements:
             try:
                 prepared = await asyncio.to_thread(self._session.prepare, statement.cql)
-            except (*_AWAY, DriverException) as error:
+            except (*_AWAY, *_REFUSED) as error:
                 raise _translated(error) from error
             if isinstance(statement, Select):
                 prepared.consistency_level = self._read_consistency
@@ -95,26 +128,28 @@ class CassandraDriver:
                 prepared.consistency_level = ConsistencyLevel.LOCAL_QUORUM
                 prepared.is_idempotent = statement.idempotent
             self._prepared[statement] = prepared
+            if isinstance(statement, Select):
+                self._makers[statement] = row_maker(statement, _CONVERSIONS)
 
     async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
         """See Database."""
         rows = await self._execute(self._prepared[statement].bind(values))
-        return list(map(statement.row._make, rows))  # type: ignore[attr-defined]  # a NamedTuple's
+        return list(map(self._makers[statement], rows))
 
     async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
         """See Database."""
         rows = await self._execute(self._prepared[statement].bind(values))
-        return statement.row._make(rows[0]) if rows else None  # type: ignore[attr-defined, no-any-return]  # a NamedTuple's
+        return self._makers[statement](rows[0]) if rows else None
 
     async def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
         """See Database."""
-        bound = self._prepared[statement].bind(values)
+        bound, make = self._prepared[statement].bind(values), self._makers[statement]
         bound.fetch_size = _CHUNK_ROWS
         paging_state: bytes | None = None
         while True:
-            chunk = await asyncio.to_thread(self._session.execute, bound, timeout=self._timeout, paging_state=paging_state)
+            chunk = await asyncio.to_thread(self._chunk, bound, time_left(self._timeout), paging_state)
             for row in chunk.current_rows:
-                yield statement.row._make(row)  # type: ignore[attr-defined]  # a NamedTuple's
+                yield make(row)
             paging_state = chunk.paging_state
             if not paging_state:
                 return
@@ -139,9 +174,10 @@ class CassandraDriver:
         """See Database."""
         question = SimpleStatement("SELECT key FROM system.local", consistency_level=ConsistencyLevel.LOCAL_ONE)
         try:
-            return bool(await self._answers.of(self._session.execute_async(question, timeout=_ANSWER_SECONDS)))
-        except (*_AWAY, DriverException):
-            return False
+            rows = await self._answers.of(self._session.execute_async(question, timeout=_ANSWER_SECONDS))
+        except (*_AWAY, *_REFUSED):
+            rows = None
+        return self._availability.note(bool(rows))
 
     async def close(self) -> None:
         """See Database."""
@@ -161,9 +197,18 @@ class CassandraDriver:
 
     async def _execute(self, bound: BoundStatement | BatchStatement, profile: Any = EXEC_PROFILE_DEFAULT) -> list[Any]:
         seconds = time_left(self._timeout)
+        self._availability.require()
         try:
-            return await self._answers.of(self._session.execute_async(bound, timeout=seconds, execution_profile=profile)) or []
-        except (*_AWAY, DriverException) as error:
+            response = self._session.execute_async(bound, timeout=seconds, execution_profile=profile)
+            return await self._answers.of(response) or []
+        except (*_AWAY, *_REFUSED) as error:
+            raise _translated(error) from error
+
+    def _chunk(self, bound: BoundStatement, seconds: float, paging_state: bytes | None) -> ResultSet:
+        self._availability.require()
+        try:
+            return self._session.execute(bound, timeout=seconds, paging_state=paging_state)
+        except (*_AWAY, *_REFUSED) as error:
             raise _translated(error) from error
 
     @staticmethod
@@ -245,7 +290,9 @@ def _cluster(settings: Settings, contact_points: list[tuple[str, int]]) -> Clust
         compression=False,
     )
     if not issubclass(cluster.connection_class, LibevConnection):
-        raise RuntimeError(f"cassandra-driver would use {cluster.connection_class.__name__}, which is far slower than libev")
+        raise RuntimeError(
+            f"cassandra-driver would use {cluster.connection_class.__name__}, which is far slower than libev"
+        )
     return cluster
 
 
@@ -259,13 +306,8 @@ def _tls(settings: Settings) -> ssl.SSLContext:
 
 def _translated(error: Exception) -> Exception:
     if isinstance(error, OperationTimedOut):
-        try:
-            time_left(1)
-        except DeadlineExceeded as passed:
-            return passed
-    if isinstance(error, _AWAY):
-        return Unavailable("The database is not available at the moment. Please try again later.")
-    return DatabaseError(str(error))
+        return unanswered()
+    return unavailable() if isinstance(error, _AWAY) else DatabaseError(str(error))
 
 
 def _first_reason(error: Exception) -> str:

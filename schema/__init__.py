@@ -1,0 +1,1 @@
+"""The tables of the keyspace: killrvideo.cql says which there are, `python -m schema` makes the database have them."""

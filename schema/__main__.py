@@ -1,0 +1,120 @@
+"""The schema step: `python -m schema` creates or upgrades the tables, then advertises Cassandra in the registry.
+
+    python -m schema            waits for Cassandra and for the registry, does its work, and ends
+    python -m schema --stay     goes on: keeps Cassandra advertised while it answers, until SIGTERM or SIGINT
+"""
+
+import argparse
+import asyncio
+import logging
+import random
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+from common import logs
+from common.database import Database, DatabaseError
+from common.database.opening import CASSANDRA
+from common.registry import Registry, RegistryUnavailable, open_registry
+from common.registry.advertiser import Advertiser
+from common.settings import Settings
+from schema.tables import SchemaMismatch
+from schema.upgrade import apply, wait_for_cassandra
+
+# An entry with nobody to renew it, which must therefore outlive the deployment: ten years. See docs/decisions/0101.
+LASTING_SECONDS = 10 * 365 * 86_400.0
+
+_PROBE_SECONDS = 0.5
+_RETRY_SECONDS = (0.5, 2.0)
+
+_log = logging.getLogger("schema")
+
+
+def main() -> None:
+    """Read the command line and do the step. Exit code 0 when it is done or was stopped while staying, 1 when it cannot be done, 130 when stopped before."""
+    parser = argparse.ArgumentParser(prog="python -m schema", description="Creates or upgrades KillrVideo's tables in Cassandra and advertises Cassandra in the registry.")
+    parser.add_argument("--stay", action="store_true", help="keep Cassandra advertised while it answers, until SIGTERM or SIGINT")
+    arguments = parser.parse_args()
+    settings = Settings.load()
+    logs.configure(settings.logging_level, settings.logging_format)
+    try:
+        finished = asyncio.run(_until_stopped(_step(settings, arguments.stay)))
+    except (SchemaMismatch, DatabaseError) as error:
+        _log.error("the schema step failed: %s", error)
+        sys.exit(1)
+    sys.exit(0 if finished or arguments.stay else 130)
+
+
+async def _until_stopped(step: Coroutine[Any, Any, None]) -> bool:
+    """Run `step` to its end, or cancel it at SIGTERM or SIGINT. Returns whether it came to its end."""
+    task = asyncio.create_task(step)
+
+    def stop() -> None:
+        if not task.cancelling():  # a second signal does not break off the tidying up
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        _log.info("stopped")
+        return False
+    return True
+
+
+async def _step(settings: Settings, stay: bool) -> None:
+    """Upgrade the schema and advertise Cassandra; with `stay`, until cancelled."""
+    contact_points = _contact_points(settings)
+    await apply(settings, contact_points)
+    host, port = contact_points[0]
+    address = settings.cassandra_advertised or f"{host}:{port}"
+    async with AsyncExitStack() as life:
+        registry = await open_registry(settings)
+        life.push_async_callback(registry.close)
+        if not stay:
+            return await _advertise(registry, address)
+        database = await wait_for_cassandra(settings, contact_points)
+        life.push_async_callback(database.close)
+        await _keep_advertised(database, Advertiser(registry, CASSANDRA, address, address, settings.ttl))
+
+
+async def _advertise(registry: Registry, address: str) -> None:
+    """Leave an entry that lasts, waiting for the registry without end."""
+    waiting = False
+    while True:
+        try:
+            await registry.advertise(CASSANDRA, address, address, LASTING_SECONDS)
+            _log.info("advertised Cassandra at %s", address)
+            return
+        except RegistryUnavailable as error:
+            if not waiting:
+                _log.info("waiting for the registry: %s", error)
+            waiting = True
+        await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
+
+
+async def _keep_advertised(database: Database, advertiser: Advertiser) -> None:
+    """Keep the entry alive while Cassandra answers, until cancelled; then withdraw it."""
+    advertiser.start()
+    try:
+        missed = 0
+        while True:
+            # One answer that fails to come is no reason to leave; two running are.
+            missed = 0 if await database.answers() else missed + 1
+            if missed != 1:
+                advertiser.set_serving(missed == 0)
+            await asyncio.sleep(_PROBE_SECONDS)
+    finally:
+        await advertiser.withdraw()
+
+
+def _contact_points(settings: Settings) -> list[tuple[str, int]]:
+    """Where Cassandra is. The registry is not asked: this step is the one that tells it."""
+    return settings.contact_points or [(settings.docker_ip or "127.0.0.1", settings.cassandra_port)]
+
+
+if __name__ == "__main__":
+    main()

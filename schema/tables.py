@@ -1,0 +1,119 @@
+"""Reading killrvideo.cql, and finding what a database lacks of it.
+
+The file is the one description of the tables. It is compared with what the database says of itself, so a table that grew by a column needs
+no migration script: an older database lacks the column and gets it.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+CQL_FILE = Path(__file__).with_name("killrvideo.cql")
+
+_CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (?P<name>\w+) \((?P<body>.*?)\)(?: WITH (?P<options>.*))?", re.DOTALL)
+_COLUMN = re.compile(r"(?P<name>\w+) (?P<type>.+?)(?P<static> static)?")
+_KEY = re.compile(r"PRIMARY KEY \(\((?P<partition>[^)]*)\)(?P<clustering>[^)]*)\)")
+
+
+class SchemaMismatch(Exception):
+    """The database has a table whose columns cannot be made to fit by adding some."""
+
+
+class ColumnRow(NamedTuple):
+    """A column as system_schema.columns tells of it."""
+
+    table: str
+    column: str
+    kind: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of killrvideo.cql. `kind` is one of Cassandra's words: partition_key, clustering, static, regular."""
+
+    name: str
+    type: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of killrvideo.cql."""
+
+    name: str
+    columns: tuple[Column, ...]
+    body: str
+    options: str
+
+    def creation(self, keyspace: str) -> str:
+        """The statement that creates the table."""
+        # The id follows from the name, the same that Cassandra gives with use_deterministic_table_id: two schema steps that create a table
+        # at the same moment through two nodes create the same one. With random ids the nodes would quarrel over it.
+        table_id = UUID(bytes=md5(f"{keyspace}{self.name}".encode(), usedforsecurity=False).digest(), version=3)
+        options = f" AND {self.options}" if self.options else ""
+        return f"CREATE TABLE IF NOT EXISTS {keyspace}.{self.name} ({self.body}) WITH ID = {table_id}{options}"
+
+    def additions(self, keyspace: str, present: Iterable[ColumnRow]) -> list[str]:
+        """The statements that add the columns which `present` lacks. Raises SchemaMismatch where adding cannot help."""
+        there = {row.column: row for row in present}
+        statements = []
+        for column in self.columns:
+            row = there.get(column.name)
+            if row is None and column.kind in ("regular", "static"):
+                static = " static" if column.kind == "static" else ""
+                statements.append(f"ALTER TABLE {keyspace}.{self.name} ADD IF NOT EXISTS {column.name} {column.type}{static}")
+            elif row is None:
+                raise SchemaMismatch(f"table {keyspace}.{self.name} has no {column.name}, which belongs to its primary key")
+            elif (row.kind, row.type) != (column.kind, column.type):
+                raise SchemaMismatch(
+                    f"{keyspace}.{self.name}.{column.name} is {row.type} ({row.kind}), and should be {column.type} ({column.kind})"
+                )
+        return statements
+
+
+def read_tables(text: str) -> list[Table]:
+    """The tables of a file like killrvideo.cql. Raises ValueError for a statement that is not understood."""
+    without_comments = re.sub(r"--[^\n]*", "", text)
+    return [_table(statement) for part in without_comments.split(";") if (statement := " ".join(part.split()))]
+
+
+def _table(statement: str) -> Table:
+    create = _CREATE.fullmatch(statement)
+    key = _KEY.search(statement)
+    if not create or not key:
+        raise ValueError(f"not a CREATE TABLE IF NOT EXISTS with a PRIMARY KEY ((…), …): {statement[:100]}")
+    partition, clustering = _names(key["partition"]), _names(key["clustering"])
+    columns = []
+    for part in _parts(create["body"]):
+        if _KEY.fullmatch(part):
+            continue
+        column = _COLUMN.fullmatch(part)
+        if not column:
+            raise ValueError(f"not a column of {create['name']}: {part}")
+        name = column["name"]
+        kind = (
+            "partition_key" if name in partition else "clustering" if name in clustering else "static" if column["static"] else "regular"
+        )
+        columns.append(Column(name, column["type"].replace("varchar", "text"), kind))
+    return Table(create["name"], tuple(columns), create["body"].strip(), (create["options"] or "").strip())
+
+
+def _names(text: str) -> list[str]:
+    return re.findall(r"\w+", text)
+
+
+def _parts(body: str) -> list[str]:
+    """The parts of a list with commas, where a comma within brackets parts nothing."""
+    parts, depth = [""], 0
+    for character in body:
+        depth += (character in "(<") - (character in ")>")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
