@@ -1,0 +1,1 @@
+"""How often videos are played."""

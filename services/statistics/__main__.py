@@ -1,0 +1,7 @@
+"""Starts the statistics service: `python -m services.statistics`."""
+
+from common.service import run
+from services.statistics.service import SERVICE
+
+if __name__ == "__main__":
+    run(SERVICE)

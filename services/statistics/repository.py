@@ -1,0 +1,57 @@
+"""Where plays are counted: a counter for each video."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+from uuid import UUID
+
+from common.database import Database, Select, Write
+from common.errors import ServiceError
+from common.messages import now
+
+_MOST_SEEN = 10_000
+
+
+class PlaysRow(NamedTuple):
+    """How often a video was played."""
+
+    video_id: UUID
+    views: int | None
+
+
+# A counter is not idempotent: nobody may try this again behind the caller's back.
+ADD_PLAY = Write("UPDATE video_playback_stats SET views = views + 1 WHERE videoid = ?", idempotent=False)
+PLAYS = Select("SELECT videoid, views FROM video_playback_stats WHERE videoid IN ?", PlaysRow)
+INSERT_MARK = Write("INSERT INTO played_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
+
+STATEMENTS = (ADD_PLAY, PLAYS, INSERT_MARK)
+
+
+class StatisticsRepository:
+    """Counts plays."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: dict[UUID, int] = {}
+
+    async def add_play(self, video_id: UUID) -> None:
+        """Count one more play of a video."""
+        await self._database.write(ADD_PLAY, video_id)
+        await self._mark_if_popular(video_id)
+
+    async def plays(self, video_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """How often videos were played; those that never were are left out."""
+        rows = await self._database.select(PLAYS, list(dict.fromkeys(video_ids)))
+        return {row.video_id: row.views or 0 for row in rows}
+
+    async def _mark_if_popular(self, video_id: UUID) -> None:
+        """Leave a hint for suggestions each time this process has seen twice as many plays of a video: at the 2nd, 4th, 8th …"""
+        if video_id not in self._seen and len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()  # hints may come late or twice
+        seen = self._seen[video_id] = self._seen.get(video_id, 0) + 1
+        if seen == 1 or seen & (seen - 1):
+            return
+        # The play is counted: were the call to fail now, the caller might count it again.
+        with suppress(ServiceError):
+            minute = now().replace(second=0, microsecond=0)
+            await self._database.write(INSERT_MARK, minute, seen.bit_length(), video_id)
