@@ -1,0 +1,7 @@
+"""Starts the ratings service: `python -m services.ratings`."""
+
+from common.service import run
+from services.ratings.service import SERVICE
+
+if __name__ == "__main__":
+    run(SERVICE)

@@ -1,0 +1,45 @@
+"""The calls of RatingsService."""
+
+from typing import Any
+
+from common.messages import Fields
+from common.shield import shielded
+from protos import ratings_pb2 as messages
+from protos.ratings_pb2_grpc import RatingsServiceServicer
+from services.ratings.repository import RatingsRepository
+
+LEAST_RATING, MOST_RATING = 1, 5
+
+
+class RatingsServicer(RatingsServiceServicer):
+    """Rating videos, and what the ratings of a video come to."""
+
+    def __init__(self, repository: RatingsRepository) -> None:
+        self._repository = repository
+
+    async def RateVideo(self, request: messages.RateVideoRequest, context: Any) -> messages.RateVideoResponse:
+        """Rate a video; rating it again replaces."""
+        fields = Fields(request)
+        video_id, user_id = fields.uuid("video_id"), fields.uuid("user_id")
+        rating = fields.integer("rating", LEAST_RATING, MOST_RATING)
+        fields.check()
+        await shielded(self._repository.rate(video_id, user_id, rating))
+        return messages.RateVideoResponse()
+
+    async def GetRating(self, request: messages.GetRatingRequest, context: Any) -> messages.GetRatingResponse:
+        """How many users rated a video, and the sum of their ratings; 0 and 0 where there are none."""
+        fields = Fields(request)
+        video_id = fields.uuid("video_id")
+        fields.check()
+        count, total = await self._repository.totals(video_id)
+        return messages.GetRatingResponse(video_id=request.video_id, ratings_count=count, ratings_total=total)
+
+    async def GetUserRating(
+        self, request: messages.GetUserRatingRequest, context: Any
+    ) -> messages.GetUserRatingResponse:
+        """How a user rated a video; 0 if he did not."""
+        fields = Fields(request)
+        video_id, user_id = fields.uuid("video_id"), fields.uuid("user_id")
+        fields.check()
+        rating = await self._repository.rating_by(video_id, user_id)
+        return messages.GetUserRatingResponse(video_id=request.video_id, user_id=request.user_id, rating=rating)
