@@ -1,0 +1,1 @@
+"""Who uses the site: creating users, checking their passwords, and their names."""

@@ -1,0 +1,7 @@
+"""Starts the user_management service: `python -m services.user_management`."""
+
+from common.service import run
+from services.user_management.service import SERVICE
+
+if __name__ == "__main__":
+    run(SERVICE)

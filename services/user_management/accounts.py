@@ -1,0 +1,107 @@
+"""Creating users and checking who signs in.
+
+A user is two rows in two tables, and no transaction spans both. So creating one has an order in which every crash leaves something that is
+either invisible or complete:
+
+1. The address is claimed: its credentials are written with `claimed_at` set. Nobody can sign in with them yet.
+2. The user is added, if his id is free. This one write decides: from here on he exists and can sign in.
+3. `claimed_at` is set to null. Whoever comes across a claim whose user exists does that for the one that crashed before it.
+
+A crash after 1 is completed by the same call; a claim that nobody completes is free for others after a while. docs/decisions/users.md.
+"""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from common.errors import ServiceError
+from common.messages import now
+from services.user_management.addresses import key_of
+from services.user_management.passwords import Passwords
+from services.user_management.repository import CredentialsRow, UsersRepository
+
+CLAIM_LIFETIME = timedelta(minutes=10)
+"""How long a claim holds an address against others: longer than any call that made it can still be at work."""
+
+
+class NewUser(NamedTuple):
+    """A user to be created, with what he typed."""
+
+    user_id: UUID
+    first_name: str
+    last_name: str
+    email: str
+    password: str
+
+
+class Accounts:
+    """The users and their credentials."""
+
+    def __init__(self, users: UsersRepository, passwords: Passwords) -> None:
+        self.users = users
+        self._passwords = passwords
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def create(self, user: NewUser) -> bool:
+        """Create a user. False if his address or his id is taken."""
+        key = key_of(user.email)
+        # Calls for one address take turns, so that only the first of many alike goes to the trouble of hashing and writing.
+        turn = self._turns.setdefault(key, asyncio.Lock())
+        async with turn:
+            return await self._create(user, key)
+
+    async def verified(self, email: str, password: str) -> UUID | None:
+        """The id of the user who signs in with this address and password; None, after the same time, if either is wrong."""
+        account = await self.users.credentials(email)
+        if account and account.claimed_at and not await self._finished(account):
+            account = None
+        correct, replacement = await self._passwords.check(account.password if account else None, password)
+        if not (account and correct):
+            return None
+        if replacement and account.password:
+            with suppress(ServiceError):  # he knows his password; the hash can be replaced at the next login
+                await self.users.replace_password(account.email, account.password, replacement)
+        return account.user_id
+
+    async def _create(self, user: NewUser, key: str) -> bool:
+        former, taken = await asyncio.gather(self.users.credentials(user.email), self.users.users([user.user_id]))
+        if former and not await self._may_be_claimed(former, user):
+            return False
+        if taken:
+            return False
+        password = await self._passwords.hashed(user.password)
+        moment = now()
+        if not await self.users.claim(key, password, user.user_id, moment, former):
+            return False
+        present = await self.users.add_user(user.user_id, user.first_name, user.last_name, user.email, moment)
+        if present is None or key_of(present) == key:
+            with suppress(ServiceError):  # the user exists; whoever meets the claim completes it
+                await self.users.complete(key, user.user_id)
+        else:
+            await self.users.release(key, user.user_id, moment)
+        return present is None
+
+    async def _may_be_claimed(self, former: CredentialsRow, user: NewUser) -> bool:
+        """Whether an address that has credentials may be claimed all the same, because nobody was created with them."""
+        if former.claimed_at is None or await self._finished(former):
+            return False
+        if former.user_id == user.user_id and (await self._passwords.check(former.password, user.password)).correct:
+            return True  # the same call, after a crash
+        if former.claimed_at + CLAIM_LIFETIME < now():
+            return True
+        # The id went to another address while this one was claimed: the user it was claimed for will never exist.
+        return former.user_id is not None and bool(await self.users.users([former.user_id]))
+
+    async def _finished(self, account: CredentialsRow) -> bool:
+        """Whether the user of a claim exists; if so the claim is completed."""
+        if account.user_id is None:
+            return False
+        user = (await self.users.users([account.user_id])).get(account.user_id)
+        if user is None or key_of(user.email or "") != key_of(account.email):
+            return False
+        with suppress(ServiceError):
+            await self.users.complete(account.email, account.user_id)
+        return True

@@ -1,0 +1,102 @@
+"""Where users are kept: who may log in by e-mail address, and who somebody is by user id.
+
+Both are written by lightweight transactions only, each a step of its own; services/user_management/accounts.py puts them in order.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from common.database import Database, Select, Write
+from services.user_management.addresses import MOST_CHARACTERS, key_of
+
+
+class CredentialsRow(NamedTuple):
+    """Who logs in with an address. `claimed_at` is set while that user is being created."""
+
+    email: str
+    password: str | None
+    user_id: UUID | None
+    claimed_at: datetime | None
+
+
+class UserRow(NamedTuple):
+    """Who somebody is. Rows of older backends may lack any of it."""
+
+    user_id: UUID
+    first_name: str | None
+    last_name: str | None
+    email: str | None
+
+
+CREDENTIALS = Select("SELECT email, password, userid, claimed_at FROM user_credentials WHERE email = ?", CredentialsRow)
+USERS = Select("SELECT userid, firstname, lastname, email FROM users WHERE userid IN ?", UserRow)
+CLAIM = Write("INSERT INTO user_credentials (email, password, userid, claimed_at) VALUES (?, ?, ?, ?) IF NOT EXISTS")
+CLAIM_ANEW = Write(
+    "UPDATE user_credentials SET password = ?, userid = ?, claimed_at = ? WHERE email = ? IF userid = ? AND claimed_at = ?"
+)
+RELEASE = Write("DELETE FROM user_credentials WHERE email = ? IF userid = ? AND claimed_at = ?")
+COMPLETE = Write("UPDATE user_credentials SET claimed_at = null WHERE email = ? IF userid = ?")
+REPLACE_PASSWORD = Write("UPDATE user_credentials SET password = ? WHERE email = ? IF password = ?")
+INSERT_USER = Write(
+    "INSERT INTO users (userid, firstname, lastname, email, created_date) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS"
+)
+
+STATEMENTS = (CREDENTIALS, USERS, CLAIM, CLAIM_ANEW, RELEASE, COMPLETE, REPLACE_PASSWORD, INSERT_USER)
+
+
+class UsersRepository:
+    """Reads and writes credentials and users."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def credentials(self, email: str) -> CredentialsRow | None:
+        """The credentials of an address. Rows of older backends hold it as it was typed, and are found by that text alone."""
+        if len(email) > MOST_CHARACTERS:
+            return None
+        key = key_of(email)
+        if key == email:
+            return await self._database.select_one(CREDENTIALS, key)
+        as_typed, by_key = await asyncio.gather(
+            self._database.select_one(CREDENTIALS, email), self._database.select_one(CREDENTIALS, key)
+        )
+        return as_typed or by_key
+
+    async def users(self, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
+        """The users that there are, by id."""
+        rows = await self._database.select(USERS, list(dict.fromkeys(user_ids)))
+        return {row.user_id: row for row in rows}
+
+    async def claim(
+        self, key: str, password: str, user_id: UUID, moment: datetime, former: CredentialsRow | None
+    ) -> bool:
+        """Claim a free address, or one whose claim still is `former`, for a user about to be created. False if another was faster."""
+        if former is None:
+            outcome = await self._database.write_if(CLAIM, key, password, user_id, moment)
+        else:
+            outcome = await self._database.write_if(
+                CLAIM_ANEW, password, user_id, moment, key, former.user_id, former.claimed_at
+            )
+        return outcome.applied
+
+    async def release(self, key: str, user_id: UUID, moment: datetime) -> None:
+        """Give up a claim, if it still is the one made at `moment`."""
+        await self._database.write_if(RELEASE, key, user_id, moment)
+
+    async def add_user(
+        self, user_id: UUID, first_name: str, last_name: str, email: str, moment: datetime
+    ) -> str | None:
+        """Create a user. None if that was done; otherwise the address of the user that has this id already."""
+        outcome = await self._database.write_if(INSERT_USER, user_id, first_name, last_name, email, moment)
+        return None if outcome.applied else outcome.current[0]["email"] or ""
+
+    async def complete(self, key: str, user_id: UUID) -> None:
+        """Turn the claim of a user that is created into his for good."""
+        await self._database.write_if(COMPLETE, key, user_id)
+
+    async def replace_password(self, email: str, former: str, password: str) -> None:
+        """Replace a hash, unless another has replaced it meanwhile."""
+        await self._database.write_if(REPLACE_PASSWORD, password, email, former)
