@@ -1,0 +1,186 @@
+"""Words: how text is parted, folded, stemmed and compared, for the index that finds videos and for the queries that ask it.
+
+Both sides use the same functions, so that whatever is done to a word of a video is also done to the word that looks for it:
+
+    words("Café-Racers, 2017!")   -> ["café", "racers", "2017"]       what people read, for suggestions
+    folded("Café-Racers, 2017!")  -> ["cafe", "racers", "2017"]       case and accents gone
+    terms("Café-Racers, 2017!")   -> ["cafe", "racer", "2017"]        English endings gone too: what the index holds
+
+Everything here is pure and knows nothing of Cassandra.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+# PyStemmer ships no type information.
+import Stemmer  # type: ignore[import-untyped,unused-ignore]
+
+# Snowball's second English stemmer ("Porter 2", snowballstem.org/algorithms/english). One per process: it caches what it has stemmed.
+_stemmer = Stemmer.Stemmer("english")
+
+# Words too common in English to tell one video from another. Apostrophes part words, so what they leave behind ("don", "t", "ll") is here too.
+STOP_WORDS = frozenset(
+    """
+    a about after again all also am an and any are aren as at be because been before being both but by can cannot could couldn
+    d did didn do does doesn doing don each for from further had hadn has hasn have haven having he her here hers herself
+    him himself his how i if in into is isn it its itself ll m me more most my myself no nor not of on only or other our ours
+    ourselves re s same she should shouldn so some such t than that the their theirs them themselves then there these they this those
+    through till to too until ve very was wasn we were weren what when where which while who whom why will with won would
+    wouldn yet you your yours yourself yourselves
+    """.split()
+)
+
+# Spellings that Unicode does not take apart by itself, though people type them without.
+_PLAIN_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ı": "i", "ŧ": "t", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ß": "ss"}
+)
+
+# Accents of Latin, Greek and Cyrillic, and the optional vowel points of Hebrew and Arabic. The marks of other scripts are letters
+# in all but name (a Hindi word without its vowel signs is another word), and stay.
+_ACCENTS = re.compile(
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+"
+)
+
+# Scripts that are written without spaces: Thai, Lao, Myanmar, Khmer, kana, Han (with its extensions) and what belongs to them.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+
+# A word is compared by its first letters only: enough to be selective, and what a word costs in the index stays bounded.
+SPELLING_PREFIX = 7
+SHORTEST_SPELLING = 3
+LONGEST_SPELLING = 40
+
+
+class _Separators(dict[int, int]):
+    """A table for str.translate that turns whatever is no letter, mark or digit into a space, learning each character once."""
+
+    def __missing__(self, code: int) -> int:
+        category = unicodedata.category(chr(code))
+        self[code] = code if category[0] in "LM" or category == "Nd" else 32
+        return self[code]
+
+
+_separators = _Separators()
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in their order, lower-cased, accents kept: parted by all that is no letter, mark or digit."""
+    return text.lower().translate(_separators).split()
+
+
+def folded(text: str) -> list[str]:
+    """The words of a text without case and accents; a run of a script without spaces stands apart from what it touches."""
+    if text.isascii():
+        return words(text)
+    result: list[str] = []
+    for word in text.translate(_separators).split():
+        if word.isascii():
+            result.append(word.lower())
+        else:
+            result.extend(_fold(word).translate(_separators).split())
+    if _UNSPACED.search(text) is None:
+        return result
+    return [part for word in result for part in _parted(word)]
+
+
+def _fold(word: str) -> str:
+    """Casefolded, compatibility forms made plain (full width, ligatures, mathematical letters), accents taken off."""
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", word).casefold())
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed).translate(_PLAIN_LETTERS))
+
+
+def _parted(word: str) -> list[str]:
+    """`tokyo東京2020` as `tokyo`, `東京`, `2020`."""
+    parts: list[str] = []
+    end = 0
+    for run in _UNSPACED.finditer(word):
+        parts += [word[end : run.start()], run.group()]
+        end = run.end()
+    return [part for part in [*parts, word[end:]] if part]
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether a folded word is a run of a script without spaces."""
+    return not word.isascii() and _UNSPACED.match(word) is not None
+
+
+def is_stop_word(word: str) -> bool:
+    """Whether a word, folded or only lower-cased, is an English stop word."""
+    return word in STOP_WORDS
+
+
+def stems(folded_words: Iterable[str]) -> list[str]:
+    """The index terms of folded words that are no unspaced runs: English endings taken off those that can be English."""
+    return [str(_stemmer.stemWord(word)) if word.isascii() else word for word in folded_words]
+
+
+def stem(folded_word: str) -> str:
+    """The index term of one folded word."""
+    return stems((folded_word,))[0]
+
+
+def pairs(run: str) -> list[str]:
+    """Overlapping pairs of characters of an unspaced run, or the run itself where it is one character."""
+    return [run] if len(run) == 1 else [run[at : at + 2] for at in range(len(run) - 1)]
+
+
+def terms(text: str) -> list[str]:
+    """What the index holds of a text, in order, each as often as it occurs; stop words are among them.
+
+    An unspaced run gives its pairs and its single characters, so that a query of one character finds it too.
+    """
+    found: list[str] = []
+    for word in folded(text):
+        if is_unspaced(word):
+            found.extend(pairs(word))
+            if len(word) > 1:
+                found.extend(word)
+        else:
+            found.append(stem(word))
+    return found
+
+
+def suggested_terms(name: str, tags: Iterable[str]) -> set[str]:
+    """What may be suggested because of a video: each word of its name and tags, and each tag as a whole, lower-cased, no stop words."""
+    found = set(words(name))
+    for tag in tags:
+        found.update(words(tag))
+        found.add(tag.strip().lower())
+    found.discard("")
+    return found - STOP_WORDS
+
+
+def spelling_keys(word: str) -> set[str]:
+    """Keys under which a folded word is found by another that is one edit away: its beginning, and that with one letter left out.
+
+    Two words that are one edit or a swap of neighbours apart share a key (the deletion neighbourhood of W. Garbe's SymSpell, for
+    one edit and cut to a prefix); `one_edit_apart` then tells which of those that share one really are.
+    """
+    beginning = word[:SPELLING_PREFIX]
+    return {beginning, *(beginning[:at] + beginning[at + 1 :] for at in range(len(beginning)))}
+
+
+def has_spelling(word: str) -> bool:
+    """Whether a folded word takes part in the correction of typing mistakes: not too short, not endless, of a script with spaces."""
+    return SHORTEST_SPELLING <= len(word) <= LONGEST_SPELLING and not is_unspaced(word)
+
+
+def one_edit_apart(one: str, other: str) -> bool:
+    """Whether a letter added, left out or replaced, or two neighbours swapped, makes one word the other. Equal words are not apart."""
+    if one == other:
+        return False
+    if len(one) > len(other):
+        one, other = other, one
+    if len(other) - len(one) > 1:
+        return False
+    at = 0
+    while at < len(one) and one[at] == other[at]:
+        at += 1
+    if len(one) < len(other):
+        return one[at:] == other[at + 1 :]
+    if one[at + 1 :] == other[at + 1 :]:
+        return True
+    return one[at : at + 2] == other[at : at + 2][::-1] and one[at + 2 :] == other[at + 2 :]
