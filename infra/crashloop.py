@@ -1,0 +1,74 @@
+"""What supervisord lacks: it ends, with exit code 1, when a service crashes over and over, and it marks each line of output with its instance.
+
+Loaded by supervisord itself (an rpcinterface in supervisord.conf) rather than run beside it as an event listener: a listener could only
+signal supervisord, which then exits with 0, and inside a container it cannot even kill it. Services wait for a slow database themselves and
+do not exit, so whatever ends up here is a true crash loop: a setting that is wrong, a port that is taken, code that is broken.
+"""
+
+import atexit
+import os
+import sys
+import time
+from collections import defaultdict, deque
+from typing import Any
+
+from supervisor import events
+from supervisor.states import SupervisorStates
+
+CRASHES = 8
+SECONDS = 60.0
+"""So many unexpected exits of one instance within so many seconds are a crash loop, even where each life was long enough to count as started."""
+
+
+class CrashLoop:
+    """Listens to supervisord's events from within."""
+
+    def __init__(self, supervisord: Any) -> None:
+        self._supervisord = supervisord
+        self._exits: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=CRASHES))
+        self._parts: defaultdict[str, bytes] = defaultdict(bytes)
+        self._reason = ""
+        events.subscribe(events.ProcessStateFatalEvent, self._fatal)
+        events.subscribe(events.ProcessStateExitedEvent, self._exited)
+        events.subscribe(events.ProcessLogStdoutEvent, self._output)
+
+    def _fatal(self, event: Any) -> None:
+        name = event.process.config.name
+        self._end(f"{name} ends again and again right after its start")
+
+    def _exited(self, event: Any) -> None:
+        if event.expected:
+            return
+        name = event.process.config.name
+        times = self._exits[name]
+        times.append(time.monotonic())
+        if len(times) == CRASHES and times[-1] - times[0] < SECONDS:
+            self._end(f"{name} crashed {CRASHES} times within {SECONDS:.0f} s")
+
+    def _end(self, reason: str) -> None:
+        """Stop all instances in order, as a request to shut down does, and exit with 1 after that."""
+        if self._reason:
+            return
+        self._reason = reason
+        print(f"supervisord: {reason}; its lines above say why. Stopping all.", flush=True)
+        self._supervisord.options.mood = SupervisorStates.SHUTDOWN
+        # supervisord knows only the exit code 0; this is the last thing that its Python does.
+        atexit.register(_exit_with_failure)
+
+    def _output(self, event: Any) -> None:
+        """Print whole lines, each with the name of its instance; JSON stays as it is, for the machine that reads it."""
+        name = event.process.config.name
+        *lines, self._parts[name] = (self._parts[name] + event.data).split(b"\n")
+        prefix = f"{name} | ".encode()
+        sys.stdout.buffer.write(b"".join((b"" if line.startswith(b"{") else prefix) + line + b"\n" for line in lines))
+        sys.stdout.buffer.flush()
+
+
+def make(supervisord: Any, **_settings: str) -> CrashLoop:
+    """Called by supervisord at its start."""
+    return CrashLoop(supervisord)
+
+
+def _exit_with_failure() -> None:
+    sys.stdout.flush()
+    os._exit(1)
