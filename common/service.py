@@ -31,6 +31,9 @@ from common.shield import finish_shielded
 SHARED_PORT = 8899
 """The port of a process that hosts several services, as in the article."""
 
+LIVENESS = "liveness"
+"""A health name that serves whenever the process answers, for an orchestrator: to restart the process would not bring Cassandra back."""
+
 _PROBE_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
@@ -158,6 +161,7 @@ class Health:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
             await self.servicer.set(name, status)
+        await self.servicer.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
 
 
 @asynccontextmanager
