@@ -86,22 +86,25 @@ class Accounts:
 
     async def _may_be_claimed(self, former: CredentialsRow, user: NewUser) -> bool:
         """Whether an address that has credentials may be claimed all the same, because nobody was created with them."""
-        if former.claimed_at is None or await self._finished(former):
+        if await self._finished(former):
             return False
         if former.user_id == user.user_id and (await self._passwords.check(former.password, user.password)).correct:
-            return True  # the same call, after a crash
+            return True  # the same call, after a crash of ours or of an older backend
+        if former.claimed_at is None:
+            return False  # somebody signs in with these, though his name is lost
         if former.claimed_at + CLAIM_LIFETIME < now():
             return True
         # The id went to another address while this one was claimed: the user it was claimed for will never exist.
         return former.user_id is not None and bool(await self.users.users([former.user_id]))
 
     async def _finished(self, account: CredentialsRow) -> bool:
-        """Whether the user of a claim exists; if so the claim is completed."""
+        """Whether the user of these credentials exists; if so a claim is completed."""
         if account.user_id is None:
             return False
         user = (await self.users.users([account.user_id])).get(account.user_id)
         if user is None or key_of(user.email or "") != key_of(account.email):
             return False
-        with suppress(ServiceError):
-            await self.users.complete(account.email, account.user_id)
+        if account.claimed_at:
+            with suppress(ServiceError):
+                await self.users.complete(account.email, account.user_id)
         return True
