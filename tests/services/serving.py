@@ -1,0 +1,35 @@
+"""A servicer behind a real gRPC server on a free port, with the interceptor that every service has."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+
+from common.server import new_server
+from common.settings import Settings
+
+
+@asynccontextmanager
+async def serving(servicer: Any, register: Callable[[Any, aio.Server], None]) -> AsyncIterator[aio.Channel]:
+    """A channel to a server that has `servicer` registered."""
+    server, _ = new_server(Settings())
+    register(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield channel
+    finally:
+        await server.stop(None)
+
+
+def bad_fields(error: aio.AioRpcError) -> set[str]:
+    """The fields that an INVALID_ARGUMENT names in its google.rpc.BadRequest."""
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    metadata = dict(error.trailing_metadata() or ())
+    detail = error_details_pb2.BadRequest()
+    status_pb2.Status.FromString(metadata["grpc-status-details-bin"]).details[0].Unpack(detail)
+    return {violation.field for violation in detail.field_violations}
