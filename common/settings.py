@@ -185,10 +185,17 @@ class Settings(BaseSettings):
         lowered = value.lower() if isinstance(value, str) else value
         return {"verbose": "debug", "warn": "warning", "critical": "error"}.get(str(lowered), lowered)
 
-    @field_validator("etcd", "dse_contact_points", "cassandra_advertised")
+    @field_validator("etcd", "dse_contact_points", "cassandra_advertised", "dns_server")
     @classmethod
     def _addresses(cls, value: str) -> str:
         host_ports(value, 1)
+        return value
+
+    @field_validator("static_services", "dns_names")
+    @classmethod
+    def _named_lists(cls, value: str) -> str:
+        for addresses in named_lists(value).values():
+            host_ports(addresses, 1)
         return value
 
     @field_validator("cassandra_replication")
@@ -242,6 +249,17 @@ def host_ports(text: str, default_port: int) -> list[tuple[str, int]]:
             raise ValueError(f"is not host:port: {part!r}")
         addresses.append((host, int(port)) if separator else (part, default_port))
     return addresses
+
+
+def named_lists(text: str) -> dict[str, str]:
+    """`CommentsService=a:1,b:2;RatingsService=c` as {name: text behind the sign}. Raises ValueError for a part without a name."""
+    lists = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, sign, addresses = part.partition("=")
+        if not sign or not name.strip() or not addresses.strip():
+            raise ValueError(f"is not Name=addresses: {part!r}")
+        lists[name.strip()] = addresses.strip()
+    return lists
 
 
 def secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:

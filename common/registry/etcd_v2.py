@@ -3,31 +3,41 @@
 python-etcd is a blocking library, so each call runs in a thread of its own kind: daemon threads, because a long poll cannot be
 interrupted and must not hold up the end of the process.
 
-A service's directory has a TTL too, renewed with each entry: when the last instance dies without a word, the directory goes with its
-key. Existing clients fail on an empty directory.
+Existing clients fail on an empty directory. etcd refuses to change the TTL of a directory that exists, so the directory of a service whose
+last instance died without a word has to be removed by somebody: by any living process of ours that renews an entry, or by the dead one's
+last will (last_will.py).
 """
 
 import asyncio
 import logging
 import math
 import random
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import etcd
 
+from common.registry import last_will
 from common.registry.interface import Instances, RegistryUnavailable
+from common.registry.names import ROOT, directory, key
 from common.settings import Settings
 
-ROOT = "/killrvideo/services"
-
-_REQUEST_SECONDS = 2.0
+_REQUEST_SECONDS = 1.5
 # A watch that hears nothing for so long asks anew: behind it may be a half-open connection, or an etcd that lost its data and whose
 # index has gone backwards, so that the awaited one never comes.
 _POLL_SECONDS = 5.0
 # Several changes at once, as in a restart, are read as one.
 _SETTLE_SECONDS = 0.02
+# Pause after an answer that is none, so that a broken proxy is not asked without pause.
+_BROKEN_ANSWER_SECONDS = 0.5
+
+# It reports every failed request as an error of its own; what that means is ours to say.
+logging.getLogger("etcd").setLevel(logging.CRITICAL)
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -45,26 +55,36 @@ class EtcdV2:
         if settings.etcd_username and settings.etcd_password:
             options |= {"username": settings.etcd_username, "password": settings.etcd_password.get_secret_value()}
         self._members = [etcd.Client(host=host, port=port, **options) for host, port in settings.etcd_hosts]
+        for member in self._members:
+            # By itself urllib3 tries again three times, which would make every bound here four times as long.
+            member.http.connection_pool_kw["retries"] = False
         self._present = random.randrange(len(self._members))
+        self._settings = settings
+        self._swept = 0.0
+        self._will: subprocess.Popen[bytes] | None = None
+        self._left_standing: set[str] = set()
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
-        """See Registry."""
-        await self._renew_directory(service, ttl)
-        await self._call(lambda member: member.write(_key(service, instance), address, ttl=math.ceil(ttl)))
+        """See Registry. The directory comes into being with the entry, so that nobody ever sees it empty."""
+        await self._call(lambda member: member.write(key(service, instance), address, ttl=math.ceil(ttl)))
+        self._left_standing.add(key(service, instance))
+        if self._will is None:
+            self._will = await _in_daemon_thread(partial(_leave_will, self._settings))
 
     async def renew(self, service: str, instance: str, address: str, ttl: float) -> bool:
-        """See Registry. The entry is renewed before its directory, which therefore outlives it."""
+        """See Registry."""
 
         def refresh(member: Any) -> bool:
             try:
-                member.refresh(_key(service, instance), math.ceil(ttl), prevValue=address)
-            except (etcd.EtcdKeyNotFound, etcd.EtcdCompareFailed):
+                member.refresh(key(service, instance), math.ceil(ttl), prevValue=address)
+            except (etcd.EtcdKeyNotFound, etcd.EtcdCompareFailed, etcd.EtcdNotFile):
                 return False
             return True
 
         renewed = await self._call(refresh)
-        if renewed:
-            await self._renew_directory(service, ttl)
+        if time.monotonic() - self._swept > ttl / 3:
+            self._swept = time.monotonic()
+            await self.sweep()
         return renewed
 
     async def withdraw(self, service: str, instance: str, address: str) -> None:
@@ -72,74 +92,102 @@ class EtcdV2:
 
         def remove(member: Any) -> None:
             try:
-                member.delete(_key(service, instance), prevValue=address)
-                member.delete(_key(service), dir=True)
-            except (etcd.EtcdKeyNotFound, etcd.EtcdCompareFailed, etcd.EtcdDirNotEmpty):
+                member.delete(key(service, instance), prevValue=address)
+                member.delete(directory(service), dir=True)
+            except (etcd.EtcdKeyNotFound, etcd.EtcdCompareFailed, etcd.EtcdDirNotEmpty, etcd.EtcdNotFile):
                 pass  # gone already, taken by a successor, or other instances are left: each is as it should be
 
         await self._call(remove)
+        self._left_standing.discard(key(service, instance))
 
     async def list(self, service: str) -> Instances:
         """See Registry."""
-        instances, _ = await self._call(lambda member: _read(member, service))
+        instances, _ = await self._call(partial(_read, service=service))
         return instances
 
     async def watch(self, service: str) -> AsyncIterator[Instances]:
         """See Registry."""
         while True:
-            instances, index = await self._call(lambda member: _read(member, service))
+            instances, index = await self._call(partial(_read, service=service))
             yield instances
-            await self._call(lambda member, index=index: _await_change(member, service, index))
+            await self._call(partial(_await_change, service=service, index=index))
             await asyncio.sleep(_SETTLE_SECONDS)
 
-    async def close(self) -> None:
-        """See Registry. Connections close with the client objects; threads are daemons."""
-        self._members.clear()
+    async def sweep(self) -> None:
+        """Remove the empty directories of services. etcd itself refuses where an entry has come meanwhile."""
 
-    async def _renew_directory(self, service: str, ttl: float) -> None:
-        def renew(member: Any) -> None:
+        def sweep(member: Any) -> None:
             try:
-                member.write(_key(service), None, ttl=math.ceil(ttl), dir=True, prevExist=True, refresh=True)
-            except etcd.EtcdKeyNotFound:
-                try:
-                    member.write(_key(service), None, ttl=math.ceil(ttl), dir=True, prevExist=False)
-                except etcd.EtcdAlreadyExist:
-                    pass  # another instance of the service was faster
+                tree = member.read(ROOT, recursive=True, quorum=True)
+            except (etcd.EtcdKeyNotFound, etcd.EtcdInsufficientPermissions):
+                return
+            # The library offers the leaves only, among which an empty directory looks like a key.
+            for child in tree._children:
+                if child.get("dir") and not child.get("nodes"):
+                    try:
+                        member.delete(child["key"], dir=True)
+                    except (etcd.EtcdKeyNotFound, etcd.EtcdDirNotEmpty, etcd.EtcdInsufficientPermissions):
+                        pass
 
-        await self._call(renew)
+        await self._call(sweep)
+
+    async def close(self) -> None:
+        """See Registry. Connections close with the client objects; threads are daemons. The will holds for entries that could not be withdrawn."""
+        if self._will and self._will.stdin:
+            if not self._left_standing:
+                self._will.stdin.write(b"nothing is left\n")
+            self._will.stdin.close()
+            self._will = None
 
     async def _call(self, work: Callable[[Any], Result]) -> Result:
         """Run `work` on a member of etcd, on the next one where it does not answer, each once."""
         failure: Exception | None = None
-        for _ in range(len(self._members)):
+        for _ in self._members:
+            chosen = self._present
+            member = self._members[chosen]
             try:
-                return await _in_daemon_thread(lambda: work(self._members[self._present]))
-            except (etcd.EtcdException, OSError) as error:
+                return await _in_daemon_thread(partial(work, member))
+            except (etcd.EtcdException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+                # The last four are what the library makes of an answer that is not etcd's.
                 failure = error
-                self._present = (self._present + 1) % max(len(self._members), 1)
-        raise RegistryUnavailable(f"etcd does not answer: {failure}") from failure
-
-
-def _key(service: str, instance: str = "") -> str:
-    return f"{ROOT}/{service}/{instance}" if instance else f"{ROOT}/{service}"
+                if self._present == chosen:  # else another call has moved on already
+                    self._present = (chosen + 1) % len(self._members)
+        raise RegistryUnavailable(f"etcd at {self._settings.etcd_hosts} gives no answer: {failure}") from failure
 
 
 def _read(member: Any, service: str) -> tuple[Instances, int]:
-    """The instances of a service, and the index of etcd's state in which they were read."""
+    """The instances of a service, and the index of etcd's state in which they were read. By quorum: a member cut off from the others would answer with old ones."""
     try:
-        directory = member.read(_key(service))
+        found = member.read(directory(service), quorum=True)
     except etcd.EtcdKeyNotFound as missing:
         return {}, int(missing.payload.get("index") or 0)
-    children = [child for child in directory.children if not child.dir]
-    return {child.key.rpartition("/")[2]: child.value for child in children}, directory.etcd_index
+    children = [child for child in found.children if not child.dir]
+    return {child.key.rpartition("/")[2]: child.value for child in children}, found.etcd_index
 
 
 def _await_change(member: Any, service: str, index: int) -> None:
     """Return after the next change behind `index`, or when it is time to look anew anyway."""
     try:
-        member.watch(_key(service), index=index + 1, timeout=_POLL_SECONDS, recursive=True)
-    except (etcd.EtcdWatchTimedOut, etcd.EtcdEventIndexCleared):
+        member.watch(directory(service), index=index + 1, timeout=_POLL_SECONDS, recursive=True)
+    except (etcd.EtcdWatchTimedOut, etcd.EtcdEventIndexCleared, etcd.EtcdWatcherCleared):
         pass
+    except etcd.EtcdException as error:
+        if type(error) is not etcd.EtcdException:
+            raise
+        # An answer without a body, or with another's: all that it tells is to look anew.
+        time.sleep(_BROKEN_ANSWER_SECONDS)
+
+
+def _leave_will(settings: Settings) -> "subprocess.Popen[bytes]":
+    """Start the process that outlives us; see last_will.py. A shell waits in it, which takes next to no memory."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r _ || exec "$0" -m common.registry.last_will', sys.executable],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=last_will.environment(settings),
+        start_new_session=True,
+    )
 
 
 async def _in_daemon_thread(work: Callable[[], Result]) -> Result:

@@ -1,0 +1,318 @@
+"""What every registry that can advertise must do, on a real etcd: v2 keys, v3 on etcd 3.5, v3 on etcd 3.6."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.registry import Registry, RegistryUnavailable, open_registry
+from common.registry.etcd_v2 import EtcdV2
+from common.registry.etcd_v3 import EtcdV3
+from common.settings import Settings
+from infra.etcd import Etcd, etcd_cluster
+from tests.common.etcds import KINDS, ROOT, V2, Kind, etcdctl, eventually
+
+SERVICE = "CommentsService"
+TTL = 2.0
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: f"{kind.discovery}-on-{kind.version}", scope="module")
+def kind(request: pytest.FixtureRequest) -> Kind:
+    chosen: Kind = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def member(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    with kind.etcd(tmp_path_factory.mktemp("registry")) as started:
+        yield started
+
+
+@pytest.fixture
+async def registry(kind: Kind, member: Etcd) -> AsyncIterator[Registry]:
+    opened = await kind.registry(member.address)
+    yield opened
+    for instance, address in (await opened.list(SERVICE)).items():
+        await opened.withdraw(SERVICE, instance, address)
+    await opened.close()
+
+
+class Watching:
+    """The lists that a watch brings, as they come."""
+
+    def __init__(self) -> None:
+        self.lists: list[dict[str, str]] = []
+        self.lost = 0
+
+    def now(self, instances: dict[str, str]) -> bool:
+        return bool(self.lists) and self.lists[-1] == instances
+
+
+@asynccontextmanager
+async def watching(registry: Registry, service: str = SERVICE) -> AsyncIterator[Watching]:
+    """A watch that is begun again whenever it loses contact, as a caller would."""
+    seen = Watching()
+
+    async def follow() -> None:
+        while True:
+            try:
+                async with aclosing(registry.watch(service)) as lists:  # type: ignore[type-var]
+                    async for instances in lists:
+                        seen.lists.append(instances)
+            except RegistryUnavailable:
+                seen.lost += 1
+                await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(follow())
+    try:
+        yield seen
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_an_entry_is_listed_with_its_address_and_withdrawn_without_a_trace(
+    kind: Kind, member: Etcd, registry: Registry
+) -> None:
+    assert await registry.list(SERVICE) == {}
+    await registry.advertise(SERVICE, "127.0.0.1:8101", "127.0.0.1:8101", TTL)
+    await registry.advertise(SERVICE, "other", "10.0.0.7:8102", TTL)
+    assert await registry.list(SERVICE) == {"127.0.0.1:8101": "127.0.0.1:8101", "other": "10.0.0.7:8102"}
+    await registry.withdraw(SERVICE, "127.0.0.1:8101", "127.0.0.1:8101")
+    assert await registry.list(SERVICE) == {"other": "10.0.0.7:8102"}
+    await registry.withdraw(SERVICE, "other", "10.0.0.7:8102")
+    assert not kind.holds(member.address, f"{ROOT}/{SERVICE}")
+
+
+async def test_an_entry_of_a_service_whose_name_begins_alike_is_not_listed(registry: Registry) -> None:
+    await registry.advertise(SERVICE + "Other", "a", "h:1", TTL)
+    assert await registry.list(SERVICE) == {}
+    await registry.withdraw(SERVICE + "Other", "a", "h:1")
+
+
+async def test_an_entry_lives_while_it_is_renewed_and_goes_within_its_ttl_and_a_second(
+    kind: Kind, member: Etcd, registry: Registry
+) -> None:
+    await registry.advertise(SERVICE, "a", "h:1", TTL)
+    for _ in range(4):
+        assert await registry.renew(SERVICE, "a", "h:1", TTL)
+        assert await registry.list(SERVICE) == {"a": "h:1"}
+        await asyncio.sleep(TTL / 3)
+
+    async def gone() -> bool:
+        return await registry.list(SERVICE) == {}
+
+    await eventually(gone, TTL + 1, "the entry expires")
+
+
+async def test_a_renewal_wakes_no_watcher_and_a_change_does_at_once(registry: Registry) -> None:
+    await registry.advertise(SERVICE, "a", "h:1", TTL)
+    async with watching(registry) as seen:
+        await eventually(lambda: seen.now({"a": "h:1"}), 2, "the first list")
+        for _ in range(4):
+            assert await registry.renew(SERVICE, "a", "h:1", TTL)
+            await asyncio.sleep(TTL / 4)
+        assert len(seen.lists) == 1
+        await registry.advertise(SERVICE, "b", "h:2", TTL)
+        assert await eventually(lambda: seen.now({"a": "h:1", "b": "h:2"}), 2, "the second entry") < 0.5
+        await registry.withdraw(SERVICE, "b", "h:2")
+        assert await eventually(lambda: seen.now({"a": "h:1"}), 2, "the withdrawal") < 0.5
+
+
+async def test_a_renewal_says_when_the_entry_is_gone_or_a_successors(
+    kind: Kind, member: Etcd, registry: Registry
+) -> None:
+    await registry.advertise(SERVICE, "a", "h:1", TTL)
+    kind.delete(member.address, f"{ROOT}/{SERVICE}")
+    assert not await registry.renew(SERVICE, "a", "h:1", TTL)
+    await registry.advertise(SERVICE, "a", "h:1", TTL)
+    successor = await kind.registry(member.address)
+    await successor.advertise(SERVICE, "a", "h:9", TTL)
+    assert not await registry.renew(SERVICE, "a", "h:1", TTL)
+    await registry.withdraw(SERVICE, "a", "h:1")
+    assert await registry.list(SERVICE) == {"a": "h:9"}, "a successor's entry stays"
+    assert await successor.renew(SERVICE, "a", "h:9", TTL)
+    await successor.withdraw(SERVICE, "a", "h:9")
+    await successor.close()
+
+
+async def test_a_watch_survives_a_history_that_is_no_longer_kept(kind: Kind, member: Etcd, registry: Registry) -> None:
+    async with watching(registry) as seen:
+        await eventually(lambda: seen.now({}), 2, "the first list")
+        member.pause()  # the watch waits behind an index that the writes below push out of memory
+        member.resume()
+        if kind.discovery == "etcd-v2":
+            assert isinstance(registry, EtcdV2)
+            member_client = registry._members[0]
+            for number in range(1100):
+                member_client.write("/elsewhere", str(number))
+        else:
+            etcdctl(member.address, "put", "elsewhere", "x")
+            revision = int(
+                etcdctl(member.address, "get", "elsewhere", "-w", "fields").split('"Revision" : ')[1].split()[0]
+            )
+            etcdctl(member.address, "compact", str(revision))
+        await registry.advertise(SERVICE, "a", "h:1", TTL)
+        assert await eventually(lambda: seen.now({"a": "h:1"}), 7, "the entry after the compaction") < 6
+
+
+async def test_which_interface_etcd_offers_is_found_out(kind: Kind, member: Etcd) -> None:
+    found = await open_registry(Settings(etcd=member.address))
+    assert isinstance(found, EtcdV2 if kind.v2 else EtcdV3)
+    await found.close()
+
+
+async def test_an_etcd_that_is_away_is_not_an_empty_list(kind: Kind, tmp_path: Path) -> None:
+    etcd = kind.etcd(tmp_path)
+    registry = await kind.registry(etcd.address)
+    with pytest.raises(RegistryUnavailable):
+        await registry.list(SERVICE)
+    with etcd:
+        async with watching(registry) as seen:
+            await eventually(lambda: seen.now({}), 5, "the list after the start")
+            await registry.advertise(SERVICE, "a", "h:1", 30)
+            await eventually(lambda: seen.now({"a": "h:1"}), 3, "the entry")
+            etcd.pause()
+            began = time.monotonic()
+            with pytest.raises(RegistryUnavailable):
+                await registry.list(SERVICE)
+            assert time.monotonic() - began < 2.5, "a hung etcd is given up after a moment"
+            etcd.resume()
+            before = len(seen.lists)
+            await eventually(lambda: len(seen.lists) > before, 8, "a list after the pause")
+            assert seen.lists[-1] == {"a": "h:1"}
+            etcd.restart()
+            etcd.wait_ready()
+            before = len(seen.lists)
+            await eventually(lambda: len(seen.lists) > before, 8, "a list after the restart")
+            assert all(instances for instances in seen.lists[1:]), "never empty in between"
+            etcd.stop()
+            etcd.wipe()  # its count of changes begins anew, so what the watch waits behind lies in the future
+            etcd.start()
+            etcd.wait_ready()
+            await eventually(lambda: seen.now({}), 8, "the empty list of an etcd that lost its data")
+            await eventually_advertised(registry, "b", "h:2")
+            assert await eventually(lambda: seen.now({"b": "h:2"}), 8, "the entry after the loss") < 6
+    await registry.close()
+
+
+async def eventually_advertised(registry: Registry, instance: str, address: str) -> None:
+    async def done() -> bool:
+        try:
+            await registry.advertise(SERVICE, instance, address, TTL)
+        except RegistryUnavailable:
+            return False
+        return True
+
+    await eventually(done, 5, "etcd takes an entry")
+
+
+async def test_in_a_cluster_each_member_may_die_in_turn(kind: Kind, tmp_path: Path) -> None:
+    with etcd_cluster(tmp_path, v2=kind.v2, program=kind.program) as members:
+        registry = await kind.registry(*(each.address for each in members))
+        async with watching(registry) as seen:
+            await registry.advertise(SERVICE, "a", "h:1", 30)
+            for number, dead in enumerate(members):
+                dead.kill()
+                await eventually_advertised(registry, f"new-{number}", f"h:{number}")
+                expected = await registry.list(SERVICE)
+                assert set(expected) >= {"a", f"new-{number}"}
+                await eventually(
+                    lambda: f"new-{number}" in seen.lists[-1], 8, "the watch sees what came after the death"
+                )
+                assert await registry.renew(SERVICE, "a", "h:1", 30)
+                dead.start()
+                dead.wait_ready()
+        assert all("a" in instances for instances in seen.lists[1:])
+        await registry.close()
+
+
+async def test_user_and_password_are_asked_for_and_used(kind: Kind, tmp_path: Path) -> None:
+    with kind.etcd(tmp_path) as etcd:
+        if kind.discovery == "etcd-v2":
+            for path, body in (
+                ("users/root", '{"user":"root","password":"secret"}'),
+                ("roles/guest", ""),
+                ("enable", ""),
+            ):
+                command = [
+                    "curl",
+                    "-sS",
+                    "-u",
+                    "root:secret",
+                    "-X",
+                    "DELETE" if path == "roles/guest" else "PUT",
+                    f"{etcd.url}/v2/auth/{path}",
+                    "-d",
+                    body,
+                ]
+                if path == "roles/guest":
+                    continue
+                subprocess.run(command, check=True, capture_output=True)
+            subprocess.run(
+                ["curl", "-sS", "-u", "root:secret", "-X", "DELETE", f"{etcd.url}/v2/auth/roles/guest"],
+                check=True,
+                capture_output=True,
+            )
+        else:
+            etcdctl(etcd.address, "user", "add", "root:secret")
+            etcdctl(etcd.address, "user", "grant-role", "root", "root")
+            etcdctl(etcd.address, "auth", "enable")
+        stranger = await kind.registry(etcd.address)
+        with pytest.raises(RegistryUnavailable):
+            await stranger.advertise(SERVICE, "a", "h:1", TTL)
+        wrong = await kind.registry(etcd.address, etcd_username="root", etcd_password="wrong")
+        with pytest.raises(RegistryUnavailable):
+            await wrong.advertise(SERVICE, "a", "h:1", TTL)
+        registry = await kind.registry(etcd.address, etcd_username="root", etcd_password="secret")
+        await registry.advertise(SERVICE, "a", "h:1", TTL)
+        assert await registry.renew(SERVICE, "a", "h:1", TTL)
+        async with watching(registry) as seen:
+            await eventually(lambda: seen.now({"a": "h:1"}), 3, "the list")
+            await registry.withdraw(SERVICE, "a", "h:1")
+            assert await eventually(lambda: seen.now({}), 3, "the withdrawal") < 1
+        if isinstance(registry, EtcdV3):
+            registry._token = [("token", "worn out")]
+            assert await registry.list(SERVICE) == {}, "a token that is no longer good is replaced"
+        for each in (stranger, wrong, registry):
+            await each.close()
+
+
+async def test_the_directory_of_a_process_that_died_without_a_word_goes_with_its_entry(tmp_path: Path) -> None:
+    """etcd expires the entry but not its directory, and existing clients fail on an empty one."""
+    with V2.etcd(tmp_path) as etcd:
+        program = (
+            "import asyncio\nfrom common.registry import open_registry\nfrom common.settings import Settings\n"
+            "async def main():\n"
+            "    registry = await open_registry(Settings.load())\n"
+            f"    await registry.advertise('{SERVICE}', 'a', 'h:1', {TTL})\n"
+            "    print('advertised', flush=True)\n    await asyncio.sleep(600)\n"
+            "asyncio.run(main())\n"
+        )
+        environment: dict[str, Any] = {"KILLRVIDEO_ETCD": etcd.address, "KILLRVIDEO_TTL": str(TTL)}
+        process = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
+        assert process.stdout and process.stdout.readline() == b"advertised\n"
+        process.kill()
+        process.wait()
+        died = time.monotonic()
+        await eventually(lambda: not V2.holds(etcd.address, f"{ROOT}/{SERVICE}"), TTL + 1, "the directory goes")
+        assert time.monotonic() - died < TTL + 1
+
+
+async def test_a_living_process_removes_the_empty_directories_of_the_dead(tmp_path: Path) -> None:
+    with V2.etcd(tmp_path) as etcd:
+        V2.put(etcd.address, f"{ROOT}/RatingsService/a", "h:1")
+        V2.delete(etcd.address, f"{ROOT}/RatingsService/a")
+        assert V2.holds(etcd.address, f"{ROOT}/RatingsService")
+        registry = await V2.registry(etcd.address)
+        await registry.advertise(SERVICE, "a", "h:1", TTL)
+        assert await registry.renew(SERVICE, "a", "h:1", TTL)
+        assert not V2.holds(etcd.address, f"{ROOT}/RatingsService")
+        await registry.withdraw(SERVICE, "a", "h:1")
+        await registry.close()
