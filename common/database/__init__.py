@@ -12,4 +12,14 @@ Timestamps are naive datetimes in UTC, in whole milliseconds; `IN ?` takes a lis
 from common.database.interface import Database, DatabaseError, Outcome, Select, Statement, Values, Write
 from common.database.opening import connect, wait_for_database
 
-__all__ = ["Database", "DatabaseError", "Outcome", "Select", "Statement", "Values", "Write", "connect", "wait_for_database"]
+__all__ = [
+    "Database",
+    "DatabaseError",
+    "Outcome",
+    "Select",
+    "Statement",
+    "Values",
+    "Write",
+    "connect",
+    "wait_for_database",
+]

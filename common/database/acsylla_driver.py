@@ -1,0 +1,273 @@
+"""The database through acsylla: asyncio over the C++ driver, which does in a thread of its own, without Python, what is dear in Python.
+
+What it reads is not yet what a repository expects: ids are texts and moments know their zone, so each column that a Select declares as
+such is converted. The columns of conditional writes are not declared, so their types are asked of Cassandra once.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+import acsylla
+from acsylla import errors
+
+from common.database.availability import Availability, unanswered, unavailable
+from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write
+from common.database.rows import Convert, row_maker
+from common.deadlines import time_left
+from common.errors import Unavailable
+from common.settings import Settings
+
+_CONNECT_SECONDS = 3.0
+_RECONNECT_MS = 1000
+_HEARTBEAT_SECONDS = 2
+_IDLE_SECONDS = 8
+_ANSWER_SECONDS = 1.5
+_CHUNK_ROWS = 500
+_ALL_ROWS = -1
+
+# What says that the database is away or too slow, rather than that the statement is wrong.
+_AWAY = (
+    errors.CassErrorLibNoHostsAvailable,
+    errors.CassErrorLibNoStreams,
+    errors.CassErrorLibRequestQueueFull,
+    errors.CassErrorLibUnableToConnect,
+    errors.CassErrorLibWriteError,
+    errors.CassErrorServerIsBootstrapping,
+    errors.CassErrorServerOverloaded,
+    errors.CassErrorServerReadFailure,
+    errors.CassErrorServerReadTimeout,
+    errors.CassErrorServerServerError,
+    errors.CassErrorServerTruncateError,
+    errors.CassErrorServerUnavailable,
+    errors.CassErrorServerWriteFailure,
+    errors.CassErrorServerWriteTimeout,
+)
+
+_QUESTION = "SELECT key FROM system.local"
+_COLUMNS = "SELECT column_name, type FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?"
+_TABLE = re.compile(r"\b(?:INTO|UPDATE|FROM)\s+(\w+)", re.IGNORECASE)
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None)
+
+
+def _uuids(texts: Iterable[str]) -> set[UUID]:
+    return set(map(UUID, texts))
+
+
+_BY_FIELD: dict[Any, Convert] = {UUID: UUID, datetime: _naive, set[UUID]: _uuids}
+_BY_COLUMN: dict[str, Convert] = {"uuid": UUID, "timeuuid": UUID, "timestamp": _naive, "set<uuid>": _uuids}
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A prepared statement, how its rows are made, and which columns of its outcome are to be converted."""
+
+    statement: Any
+    idempotent: bool
+    make: Callable[[Iterable[Any]], Any]
+    columns: dict[str, Convert]
+
+
+class AcsyllaDriver:
+    """A Database on acsylla."""
+
+    def __init__(self, session: Any, settings: Settings, keyspace: str | None) -> None:
+        self._session, self._keyspace = session, keyspace
+        self._timeout = settings.database_timeout
+        self._read_consistency = acsylla.Consistency[settings.cassandra_read_consistency]
+        self._prepared: dict[Statement, _Prepared] = {}
+        self._availability = Availability()
+
+    @classmethod
+    async def connect(cls, settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None) -> Self:
+        """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
+        try:
+            datacenter = settings.cassandra_datacenter or await _datacenter(settings, contact_points)
+            session = await _cluster(settings, contact_points, datacenter).create_session(keyspace)
+        except errors.CassException as error:
+            where = ", ".join(f"{host}:{port}" for host, port in contact_points)
+            raise Unavailable(f"no connection to {where}: {error}") from error
+        return cls(session, settings, keyspace)
+
+    async def prepare(self, statements: Iterable[Statement]) -> None:
+        """See Database."""
+        for statement in statements:
+            try:
+                self._prepared[statement] = await self._prepare(statement)
+            except errors.CassException as error:
+                raise _translated(error) from error
+
+    async def _prepare(self, statement: Statement) -> _Prepared:
+        if isinstance(statement, Select):
+            prepared = await self._session.create_prepared(statement.cql, consistency=self._read_consistency)
+            return _Prepared(prepared, idempotent=True, make=row_maker(statement, _BY_FIELD), columns={})
+        prepared = await self._session.create_prepared(
+            statement.cql,
+            consistency=acsylla.Consistency.LOCAL_QUORUM,
+            serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
+        )
+        conditional = " IF " in statement.cql
+        # Whether a conditional attempt without an answer was applied is for the caller to find out: it is not tried again.
+        idempotent = statement.idempotent and not conditional
+        columns = await self._conversions(statement.cql) if conditional else {}
+        return _Prepared(prepared, idempotent, make=tuple, columns=columns)
+
+    async def _conversions(self, cql: str) -> dict[str, Convert]:
+        """What is to be done with the columns of the table that a conditional write names."""
+        table = _TABLE.search(cql)
+        question = acsylla.create_statement(_COLUMNS, parameters=2)
+        question.bind_list([self._keyspace, table.group(1) if table else ""])
+        types = [row.as_tuple() for row in await self._session.execute(question)]
+        return {name: _BY_COLUMN[kind] for name, kind in types if kind in _BY_COLUMN}
+
+    async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
+        """See Database."""
+        prepared = self._prepared[statement]
+        make = prepared.make
+        return [make(row.as_tuple()) for row in await self._execute(prepared, values)]
+
+    async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
+        """See Database."""
+        prepared = self._prepared[statement]
+        row = (await self._execute(prepared, values)).first()
+        return None if row is None else prepared.make(row.as_tuple())
+
+    async def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
+        """See Database."""
+        prepared = self._prepared[statement]
+        page_state: bytes | None = None
+        while True:
+            chunk = await self._execute(prepared, values, _CHUNK_ROWS, page_state)
+            for row in chunk:
+                yield prepared.make(row.as_tuple())
+            if not chunk.has_more_pages():
+                return
+            page_state = chunk.page_state()
+
+    async def write(self, statement: Write, *values: Any) -> None:
+        """See Database."""
+        await self._execute(self._prepared[statement], values)
+
+    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+        """See Database."""
+        idempotent = all(statement.idempotent for statement, _ in steps)
+        await self._execute_batch(steps, idempotent)
+
+    async def write_if(self, statement: Write, *values: Any) -> Outcome:
+        """See Database."""
+        prepared = self._prepared[statement]
+        return _outcome(await self._execute(prepared, values), prepared.columns)
+
+    async def batch_if(self, steps: Sequence[tuple[Write, Values]]) -> Outcome:
+        """See Database."""
+        columns = {name: kind for statement, _ in steps for name, kind in self._prepared[statement].columns.items()}
+        return _outcome(await self._execute_batch(steps, idempotent=False), columns)
+
+    async def answers(self) -> bool:
+        """See Database."""
+        question = acsylla.create_statement(_QUESTION, timeout=_ANSWER_SECONDS)
+        try:
+            await self._session.execute(question)
+        except errors.CassException:
+            return self._availability.note(False)
+        return self._availability.note(True)
+
+    async def close(self) -> None:
+        """See Database."""
+        await self._session.close()
+
+    async def _execute(
+        self, prepared: _Prepared, values: Values, page_size: int = _ALL_ROWS, page_state: bytes | None = None
+    ) -> Any:
+        seconds = time_left(self._timeout)
+        self._availability.require()
+        bound = prepared.statement.bind(values, page_size, page_state, seconds)
+        if prepared.idempotent:
+            bound.set_is_idempotent(True)
+        try:
+            return await self._session.execute(bound)
+        except errors.CassException as error:
+            raise _translated(error) from error
+
+    async def _execute_batch(self, steps: Sequence[tuple[Write, Values]], idempotent: bool) -> Any:
+        seconds = time_left(self._timeout)
+        self._availability.require()
+        batch = acsylla.create_batch_logged(seconds)
+        batch.set_consistency(acsylla.Consistency.LOCAL_QUORUM)
+        batch.set_serial_consistency(acsylla.Consistency.LOCAL_SERIAL)
+        batch.set_is_idempotent(idempotent)
+        for statement, values in steps:
+            batch.add_statement(self._prepared[statement].statement.bind(values))
+        try:
+            return await self._session.execute_batch(batch)
+        except errors.CassException as error:
+            raise _translated(error) from error
+
+
+def _outcome(result: Any, columns: dict[str, Convert]) -> Outcome:
+    rows: list[dict[str, Any]] = [row.as_dict() for row in result]
+    applied = bool(rows[0]["[applied]"])
+    for row in rows:
+        del row["[applied]"]
+        for name, convert in columns.items():
+            if row.get(name) is not None:
+                row[name] = convert(row[name])
+    return Outcome(applied, [] if applied else rows)
+
+
+async def _datacenter(settings: Settings, contact_points: list[tuple[str, int]]) -> str:
+    """The data centre of the first contact point that answers, so that no statement goes to another one."""
+    session = await _cluster(settings, contact_points, None).create_session()
+    try:
+        result = await session.execute(acsylla.create_statement("SELECT data_center FROM system.local"))
+        return str(result.first().as_tuple()[0])
+    finally:
+        await session.close()
+
+
+def _cluster(settings: Settings, contact_points: list[tuple[str, int]], datacenter: str | None) -> Any:
+    secret = settings.dse_password
+    port = contact_points[0][1]
+    return acsylla.create_cluster(
+        # All nodes of a cluster listen at one port.
+        [host for host, its_port in contact_points if its_port == port],
+        port=port,
+        username=settings.dse_username if secret else None,
+        password=secret.get_secret_value() if secret and settings.dse_username else None,
+        ssl_enabled=settings.enable_ssl,
+        ssl_trusted_cert=_text(settings.ssl_certificate),
+        ssl_cert=_text(settings.ssl_client_certificate),
+        ssl_private_key=_text(settings.ssl_client_key),
+        # Nodes are known by address; the CA decides whom to trust.
+        ssl_verify_flags=acsylla.SSLVerifyFlags.PEER_CERT,
+        protocol_version=acsylla.ProtocolVersion.V4,
+        consistency=acsylla.Consistency.LOCAL_QUORUM,
+        serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
+        connect_timeout=_CONNECT_SECONDS,
+        request_timeout=settings.database_timeout,
+        load_balance_dc_aware=datacenter,
+        retry_policy="fallthrough",
+        constant_reconnect_delay_ms=_RECONNECT_MS,
+        heartbeat_interval_sec=_HEARTBEAT_SECONDS,
+        idle_timeout_sec=_IDLE_SECONDS,
+        prepare_on_all_hosts=False,
+        log_level="critical",  # what matters of it comes as errors of statements, and as health
+        application_name="killrvideo",
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return path.read_text() if path else None
+
+
+def _translated(error: Exception) -> Exception:
+    if isinstance(error, errors.CassErrorLibRequestTimedOut):
+        return unanswered()
+    return unavailable() if isinstance(error, _AWAY) else DatabaseError(str(error))

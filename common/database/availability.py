@@ -1,0 +1,43 @@
+"""Whether the database is there, and what a caller is told when it is not. Shared by the drivers."""
+
+from common.deadlines import time_left
+from common.errors import DeadlineExceeded, ServiceError, Unavailable
+
+_ENOUGH_MISSED = 2
+_ABOUT_NOW = 0.05
+
+
+class Availability:
+    """Remembers whether the database answered when it was last asked.
+
+    A database that hangs keeps its connections open, and every statement would wait for its whole time. So once it has missed two
+    questions running, statements fail at once, until it answers one.
+    """
+
+    def __init__(self) -> None:
+        self._missed = 0
+
+    def note(self, answered: bool) -> bool:
+        """Remember whether a question was answered, and return it."""
+        self._missed = 0 if answered else self._missed + 1
+        return answered
+
+    def require(self) -> None:
+        """Raise Unavailable while the database is known to be away."""
+        if self._missed >= _ENOUGH_MISSED:
+            raise unavailable()
+
+
+def unavailable() -> Unavailable:
+    """What a caller is told when the database is away."""
+    return Unavailable("The database is not available at the moment. Please try again later.")
+
+
+def unanswered() -> ServiceError:
+    """What a caller is told when a statement was not answered in its time: whose time it was, the caller's or ours, makes the difference."""
+    try:
+        if time_left(1.0) > _ABOUT_NOW:
+            return unavailable()
+    except DeadlineExceeded:
+        pass
+    return DeadlineExceeded("The deadline of the call passed before the database answered.")

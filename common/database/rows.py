@@ -1,0 +1,42 @@
+"""Building rows: the NamedTuple that a Select names, from what a driver read."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from common.database.interface import Row, Select
+
+Convert = Callable[[Any], Any]
+
+
+def row_maker(statement: Select[Row], conversions: Mapping[Any, Convert]) -> Callable[[Iterable[Any]], Row]:
+    """A function that builds a row of `statement`; values of columns declared as a type in `conversions` pass through the conversion.
+
+    A field declared as `set[UUID] | None` is looked for as `set[UUID]`, then as `set`. Nulls are never converted.
+    """
+    declared = list(get_type_hints(statement.row).values())
+    places = [(at, convert) for at, hint in enumerate(declared) if (convert := _conversion(hint, conversions))]
+    # NamedTuple's own _make would do the same in Python; this is called for every row that is read.
+    new = partial(tuple.__new__, statement.row)
+    if not places:
+        return new
+
+    def make(values: Iterable[Any]) -> Row:
+        converted = list(values)
+        for at, convert in places:
+            if converted[at] is not None:
+                converted[at] = convert(converted[at])
+        return new(converted)
+
+    return make
+
+
+def _conversion(hint: Any, conversions: Mapping[Any, Convert]) -> Convert | None:
+    """The conversion for a declared type, if there is one."""
+    options = get_args(hint) if NoneType in get_args(hint) else (hint,)
+    for option in options:
+        found = conversions.get(option) or conversions.get(get_origin(option))
+        if found:
+            return found
+    return None

@@ -1,0 +1,371 @@
+"""What every implementation of the database keeps, on a real Cassandra: the same truths for each driver."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID, uuid1, uuid4
+
+import pytest
+import pytest_asyncio
+from cassandra.cluster import Session
+
+from common.database import Database, DatabaseError, Outcome, Select, Write, connect
+from common.deadlines import set_time_left
+from common.errors import DeadlineExceeded, Unavailable
+from tests.database.keyspace import DRIVERS, KEYSPACE, settings_for
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Everything(NamedTuple):
+    """One column of each type that the schema uses."""
+
+    item: int
+    id: UUID | None
+    time_id: UUID | None
+    text: str | None
+    moment: datetime | None
+    words: set[str] | None
+    ids: set[UUID] | None
+    numbers: list[int] | None
+    weight: float | None
+    raw: bytes | None
+    big: int | None
+    flag: bool | None
+
+
+class Pair(NamedTuple):
+    """A list's key and an item in it."""
+
+    list: UUID
+    item: int
+
+
+class Total(NamedTuple):
+    """A counter."""
+
+    total: int
+
+
+INSERT = Write(
+    "INSERT INTO items (list, item, id, time_id, text, moment, words, ids, numbers, weight, raw, big, flag)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_ITEM = Write("INSERT INTO items (list, item) VALUES (?, ?)")
+INSERT_MOMENT = Write("INSERT INTO items (list, item, moment, big) VALUES (?, ?, ?, ?)")
+ALL = Select(
+    "SELECT item, id, time_id, text, moment, words, ids, numbers, weight, raw, big, flag FROM items WHERE list = ?",
+    Everything,
+)
+PAIRS = Select("SELECT list, item FROM items WHERE list = ? LIMIT ?", Pair)
+PAIRS_OF_MANY = Select("SELECT list, item FROM items WHERE list IN ?", Pair)
+EVERY_PAIR = Select("SELECT list, item FROM items", Pair)
+PAIRS_OF_ONE = Select("SELECT list, item FROM items WHERE list = ?", Pair)
+COUNT = Write("UPDATE counts SET total = total + 1 WHERE id = ?", idempotent=False)
+COUNTED = Select("SELECT total FROM counts WHERE id = ?", Total)
+CLAIM = Write("INSERT INTO claims (name, owner, taken) VALUES (?, ?, ?) IF NOT EXISTS")
+TO_VERSION = Write("UPDATE totals SET version = ?, total = ? WHERE video = ? IF version = ?")
+RATE = Write("INSERT INTO totals (video, user, rating) VALUES (?, ?, ?)")
+RATE_IF_NEW = Write("INSERT INTO totals (video, user, rating) VALUES (?, ?, ?) IF NOT EXISTS")
+RATE_IF = Write("UPDATE totals SET rating = ? WHERE video = ? AND user = ? IF rating = ?")
+STATEMENTS = (
+    INSERT, INSERT_ITEM, INSERT_MOMENT, ALL, PAIRS, PAIRS_OF_MANY, EVERY_PAIR, PAIRS_OF_ONE, COUNT, COUNTED, CLAIM, TO_VERSION, RATE, RATE_IF_NEW, RATE_IF
+)  # fmt: skip
+
+MOMENT = datetime(2026, 11, 22, 10, 11, 12, 1000)
+
+
+def moments_of(*years: int) -> list[datetime]:
+    """Moments at the end of these years, with milliseconds that binary fractions do not hold."""
+    return [datetime(year, 12, 31, 23, 59, 59, ms * 1000) for year in years for ms in (0, 1, 3, 9, 123, 567, 999)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=DRIVERS)
+async def database(request: pytest.FixtureRequest, cassandra: Any, keyspace: Session) -> AsyncIterator[Database]:
+    """The database through each driver in turn."""
+    database = await connect(settings_for(cassandra, request.param), [(cassandra.host, cassandra.port)], KEYSPACE)
+    await database.prepare(STATEMENTS)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(autouse=True)
+def no_deadline() -> None:
+    """Each test begins without a deadline."""
+    set_time_left(None)
+
+
+async def test_every_type_comes_back_as_it_was_written(database: Database) -> None:
+    key = uuid4()
+    row = Everything(
+        1,
+        uuid4(),
+        uuid1(),
+        "naïve \0 日本 😀",
+        MOMENT,
+        {"a", "b c"},
+        {uuid4(), uuid4()},
+        [3, 1, 2],
+        0.1,
+        b"\0\xff",
+        2**40,
+        True,
+    )
+    await database.write(INSERT, key, *row)
+    [read] = await database.select(ALL, key)
+    assert read == row
+    assert [type(value) for value in read] == [type(value) for value in row]
+    assert await database.select_one(ALL, key) == row
+    assert isinstance(read, Everything)
+
+
+async def test_nulls_come_back_as_none_and_so_do_empty_collections(database: Database) -> None:
+    key = uuid4()
+    await database.write(INSERT, key, 1, *[None] * 11)
+    await database.write(INSERT, key, 2, None, None, "", None, set(), set(), [], None, b"", None, None)
+    nothing, empty = await database.select(ALL, key)
+    assert nothing == Everything(1, *[None] * 11)
+    assert empty == Everything(2, None, None, "", None, None, None, None, None, b"", None, None)
+
+
+async def test_a_null_erases_what_was_there(database: Database) -> None:
+    key = uuid4()
+    await database.write(INSERT_MOMENT, key, 1, MOMENT, 5)
+    await database.write(INSERT_MOMENT, key, 1, None, 5)
+    row = await database.select_one(ALL, key)
+    assert row
+    assert (row.moment, row.big) == (None, 5)
+
+
+async def test_moments_are_written_to_the_millisecond(database: Database, keyspace: Session) -> None:
+    key = uuid4()
+    moments = moments_of(1, 1582, 1969, 1970, 2026, 9999)
+    for at in range(0, len(moments), 20):
+        await database.batch(
+            [(INSERT_MOMENT, (key, n, moment, n)) for n, moment in enumerate(moments[at : at + 20], at)]
+        )
+    stored = keyspace.execute("SELECT blobAsBigint(timestampAsBlob(moment)) FROM items WHERE list = %s", [key])
+    assert [row[0] for row in stored] == [
+        round((moment - datetime(1970, 1, 1)).total_seconds() * 1000) for moment in moments
+    ]
+
+
+async def test_moments_of_our_centuries_are_read_to_the_millisecond(database: Database) -> None:
+    key = uuid4()
+    moments = moments_of(1850, 1969, 1970, 1999, 2026, 2100, 2240)  # beyond these, drivers count in too few digits
+    for at in range(0, len(moments), 20):
+        await database.batch(
+            [(INSERT_MOMENT, (key, n, moment, n)) for n, moment in enumerate(moments[at : at + 20], at)]
+        )
+    assert [row.moment for row in await database.select(ALL, key)] == moments
+
+
+async def test_no_rows_are_an_empty_list_and_none(database: Database) -> None:
+    assert await database.select(ALL, uuid4()) == []
+    assert await database.select_one(ALL, uuid4()) is None
+
+
+async def test_in_takes_a_list_of_up_to_two_hundred_ids(database: Database) -> None:
+    keys = [uuid4() for _ in range(200)]
+    await database.batch([(INSERT_ITEM, (key, 1)) for key in keys[:50]])
+    assert {row.list for row in await database.select(PAIRS_OF_MANY, keys)} == set(keys[:50])
+    assert await database.select(PAIRS_OF_MANY, [uuid4()]) == []
+
+
+async def test_a_batch_writes_all_its_steps(database: Database) -> None:
+    key, other = uuid4(), uuid4()
+    await database.batch([(INSERT_ITEM, (key, 1)), (INSERT_ITEM, (other, 2)), (RATE, (key, other, 4))])
+    assert await database.select(PAIRS, key, 10) == [(key, 1)]
+    assert await database.select(PAIRS, other, 10) == [(other, 2)]
+
+
+async def test_counters_count(database: Database) -> None:
+    key = uuid4()
+    await asyncio.gather(*(database.write(COUNT, key) for _ in range(50)))
+    assert await database.select_one(COUNTED, key) == Total(50)
+
+
+async def test_a_conditional_insert_tells_who_was_first(database: Database) -> None:
+    name, owner = f"name {uuid4()}", uuid4()
+    assert await database.write_if(CLAIM, name, owner, MOMENT) == Outcome(True, [])
+    outcome = await database.write_if(CLAIM, name, uuid4(), MOMENT)
+    assert not outcome.applied
+    assert [dict(row) for row in outcome.current] == [{"name": name, "owner": owner, "taken": MOMENT}]
+    assert type(outcome.current[0]["owner"]) is UUID
+
+
+async def test_one_of_many_conditional_inserts_wins(database: Database) -> None:
+    name = f"name {uuid4()}"
+    outcomes = await asyncio.gather(*(database.write_if(CLAIM, name, uuid4(), MOMENT) for _ in range(8)))
+    assert sum(outcome.applied for outcome in outcomes) == 1
+
+
+async def test_a_conditional_batch_moves_static_columns_from_one_version_to_the_next(database: Database) -> None:
+    video, ann, bob = uuid4(), uuid4(), uuid4()
+    assert (await database.batch_if([(TO_VERSION, (1, 5, video, None)), (RATE, (video, ann, 5))])).applied
+    assert (await database.batch_if([(TO_VERSION, (2, 9, video, 1)), (RATE, (video, bob, 4))])).applied
+    late = await database.batch_if([(TO_VERSION, (2, 6, video, 1)), (RATE, (video, uuid4(), 1))])
+    assert not late.applied
+    assert late.current
+    assert all(row["version"] == 2 for row in late.current)
+
+
+async def test_a_conditional_batch_with_several_conditions_applies_only_if_all_hold(database: Database) -> None:
+    video, ann, bob = uuid4(), uuid4(), uuid4()
+    assert (
+        await database.batch_if(
+            [(TO_VERSION, (1, 5, video, None)), (RATE_IF_NEW, (video, ann, 5)), (RATE_IF_NEW, (video, bob, 4))]
+        )
+    ).applied
+    outcome = await database.batch_if(
+        [(TO_VERSION, (2, 4, video, 1)), (RATE_IF, (3, video, ann, 5)), (RATE_IF, (1, video, bob, 5))]
+    )
+    assert not outcome.applied
+    ratings = {row["user"]: row["rating"] for row in outcome.current if row.get("user")}
+    assert ratings == {ann: 5, bob: 4}
+    assert {row["version"] for row in outcome.current if "version" in row} == {1}
+    assert (
+        await database.batch_if(
+            [(TO_VERSION, (2, 4, video, 1)), (RATE_IF, (3, video, ann, 5)), (RATE_IF, (1, video, bob, 4))]
+        )
+    ).applied
+
+
+async def test_a_scan_reads_every_row_of_a_large_table_once(database: Database, keyspace: Session) -> None:
+    keyspace.execute("TRUNCATE items")
+    lists = [uuid4() for _ in range(13)]
+    for key in lists:
+        for at in range(0, 200, 100):
+            await database.batch([(INSERT_ITEM, (key, item)) for item in range(at, at + 100)])
+    seen = [row async for row in database.scan(EVERY_PAIR)]
+    assert len(seen) == 2600
+    assert {tuple(row) for row in seen} == {(key, item) for key in lists for item in range(200)}
+    assert all(isinstance(row, Pair) for row in seen)
+    assert len([row async for row in database.scan(PAIRS_OF_ONE, lists[0])]) == 200
+
+
+async def test_a_select_is_not_cut_into_chunks(database: Database) -> None:
+    key = uuid4()
+    for at in range(0, 11_000, 500):
+        await database.batch([(INSERT_ITEM, (key, item)) for item in range(at, at + 500)])
+    assert len(await database.select(PAIRS, key, 100_000)) == 11_000
+
+
+async def test_no_statement_begins_after_the_deadline(database: Database) -> None:
+    key = uuid4()
+    set_time_left(0)
+    for work in (
+        database.write(INSERT_ITEM, key, 1),
+        database.batch([(INSERT_ITEM, (key, 1))]),
+        database.write_if(CLAIM, str(key), key, MOMENT),
+        database.batch_if([(TO_VERSION, (1, 1, key, None))]),
+        database.select(PAIRS, key, 1),
+        database.select_one(PAIRS, key, 1),
+        anext(database.scan(PAIRS_OF_ONE, key)),
+    ):
+        with pytest.raises(DeadlineExceeded):
+            await work
+    set_time_left(None)
+    assert await database.select(PAIRS, key, 1) == []
+
+
+async def test_a_cancelled_statement_leaves_the_session_usable(database: Database) -> None:
+    key = uuid4()
+    await database.write(INSERT_ITEM, key, 1)
+    for delay in (0, 0.0002, 0.001, 0.003) * 5:
+        tasks = [asyncio.create_task(database.select(PAIRS, key, 1)) for _ in range(20)]
+        await asyncio.sleep(delay)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=5)
+        assert all(task.done() for task in tasks)
+    assert await database.select(PAIRS, key, 1) == [(key, 1)]
+
+
+async def test_what_the_database_refuses_is_a_database_error(database: Database) -> None:
+    for cql in ("SELECT nothing FROM items", "SELEKT item FROM items", "SELECT item FROM no_such_table"):
+        with pytest.raises(DatabaseError):
+            await database.prepare([Select(cql, Total)])
+    too_many = [(INSERT_ITEM, (uuid4(), 1)), (COUNT, (uuid4(),))]
+    with pytest.raises(DatabaseError):  # counters and others do not go into one batch
+        await database.batch(too_many)
+
+
+async def test_a_statement_survives_a_change_of_its_table(database: Database, keyspace: Session) -> None:
+    key, extra = uuid4(), f"extra_{uuid4().hex}"
+    await database.write(INSERT_ITEM, key, 1)
+    keyspace.execute(f"ALTER TABLE items ADD {extra} text")
+    keyspace.execute(f"INSERT INTO items (list, item, {extra}) VALUES (%s, 1, 'more')", [key])  # noqa: S608  # made here
+    await database.write(INSERT_ITEM, key, 2)
+    assert await database.select(PAIRS, key, 9) == [(key, 1), (key, 2)]
+    assert len(await database.select(ALL, key)) == 2
+    keyspace.execute(f"ALTER TABLE items DROP {extra}")
+    assert await database.select(PAIRS, key, 9) == [(key, 1), (key, 2)]
+
+
+async def test_a_conditional_write_survives_a_change_of_its_table(database: Database, keyspace: Session) -> None:
+    name, extra = f"name {uuid4()}", f"extra_{uuid4().hex}"
+    assert (await database.write_if(CLAIM, name, uuid4(), MOMENT)).applied
+    keyspace.execute(f"ALTER TABLE claims ADD {extra} uuid")
+    outcome = await database.write_if(CLAIM, name, uuid4(), MOMENT)
+    assert not outcome.applied
+    assert outcome.current[0]["name"] == name
+    assert (await database.write_if(CLAIM, name + "2", uuid4(), MOMENT)).applied
+
+
+async def test_a_table_that_was_dropped_is_an_error_and_made_anew_it_serves_again(
+    database: Database, keyspace: Session
+) -> None:
+    keyspace.execute("CREATE TABLE IF NOT EXISTS passing (id uuid PRIMARY KEY, total int)")
+    statement = Select("SELECT total FROM passing WHERE id = ?", Total)
+    await database.prepare([statement])
+    keyspace.execute("DROP TABLE passing")
+    with pytest.raises(
+        (DatabaseError, Unavailable)
+    ):  # acsylla takes a statement that cannot be prepared anew for a lack of nodes
+        await database.select(statement, uuid4())
+    keyspace.execute("CREATE TABLE passing (id uuid PRIMARY KEY, total int)")
+    assert await database.select(statement, uuid4()) == []
+
+
+async def test_a_truncated_table_reads_as_empty(database: Database, keyspace: Session) -> None:
+    key = uuid4()
+    await database.write(INSERT_ITEM, key, 1)
+    keyspace.execute("TRUNCATE items")
+    assert await database.select(PAIRS, key, 1) == []
+
+
+async def test_it_says_that_it_answers(database: Database) -> None:
+    assert await database.answers()
+
+
+async def test_many_statements_at_once_are_all_answered(database: Database) -> None:
+    keys = [uuid4() for _ in range(500)]
+    await asyncio.gather(*(database.write(INSERT_ITEM, key, 7) for key in keys))
+    found = await asyncio.gather(*(database.select(PAIRS, key, 1) for key in keys))
+    assert found == [[(key, 7)] for key in keys]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_nobody_listening_is_unavailable(driver: str, cassandra: Any) -> None:
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        await connect(settings_for(cassandra, driver), [("127.0.0.1", 1)], None)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_one_contact_point_that_answers_is_enough(driver: str, cassandra: Any) -> None:
+    database = await connect(
+        settings_for(cassandra, driver), [("127.0.0.9", cassandra.port), (cassandra.host, cassandra.port)], KEYSPACE
+    )
+    assert await database.answers()
+    await database.close()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_keyspace_that_does_not_exist_is_unavailable_until_it_does(driver: str, cassandra: Any) -> None:
+    with pytest.raises(Unavailable):
+        await connect(settings_for(cassandra, driver), [(cassandra.host, cassandra.port)], "no_such_keyspace")
