@@ -12,6 +12,7 @@ from infra.errors import InfraError
 from infra.layout import CASSANDRA_JARS
 from infra.ports import free_port
 from infra.processes import Process
+from infra.setup import find_java
 
 # The superuser that Cassandra makes by itself where it asks for a password.
 FIRST_LOGIN = Login("cassandra", "cassandra")
@@ -95,7 +96,7 @@ class Cassandra(Process):
             "keystore_password": tls.password if tls else "none",
         }
         command = [
-            "java",
+            str(find_java()),
             f"-Xms{heap_mb}M",
             f"-Xmx{heap_mb}M",
             "-Xss256k",

@@ -1,0 +1,18 @@
+# Every target is one line; the logic is in infra/. `make` alone lists them.
+PYTHON ?= python3
+INFRA := $(PYTHON) -m infra
+
+.PHONY: help run start stop status logs scale rolling-restart test check protos setup clean
+help:            ; @$(INFRA) help
+run:             ; @$(INFRA) run
+start:           ; @$(INFRA) start
+stop:            ; @$(INFRA) stop
+status:          ; @$(INFRA) status
+logs:            ; @$(INFRA) logs "SERVICE=$(SERVICE)" "FOLLOW=$(FOLLOW)"
+scale:           ; @$(INFRA) scale "SERVICE=$(SERVICE)" "N=$(N)"
+rolling-restart: ; @$(INFRA) rolling-restart "SERVICE=$(SERVICE)"
+test:            ; @$(INFRA) test "ARGS=$(ARGS)"
+check:           ; @$(INFRA) check
+protos:          ; @$(INFRA) protos
+setup:           ; @$(INFRA) setup
+clean:           ; @$(INFRA) clean

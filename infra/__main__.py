@@ -1,0 +1,93 @@
+"""The commands behind `make`: `python3 -m infra COMMAND`. Begun by the machine's Python with nothing but its standard library; it makes the
+virtual environment where that is missing and goes on inside it."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+from infra import setup
+from infra.errors import InfraError
+from infra.layout import LOCAL, PYTHON, VENV
+
+COMMANDS = {
+    "run": "set up what is missing, start everything, show who comes and goes; Ctrl-C stops it all",
+    "start": "the same in the background",
+    "stop": "stop what `make start` (or `make run`) started",
+    "status": "who serves where; exit code 0 only if all seven serve",
+    "logs": "what a process printed: SERVICE=comments, schema, cassandra or etcd; FOLLOW=1 goes on",
+    "scale": "run N instances of a service: SERVICE=comments N=4",
+    "rolling-restart": "restart every instance, one after the other, while the rest serve: SERVICE=comments, or all",
+    "test": "run every test, beside what runs; ARGS='tests/common -k page' for some",
+    "check": "lint, format, types, import rules, and that the generated code is current",
+    "protos": "generate the Python code of the .proto files anew",
+    "setup": "only set up what is missing",
+    "clean": "remove .local/: the virtual environment, Cassandra, etcd, all data and logs",
+}
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM asked us to stop. A BaseException, so that nothing on the way takes it for a failure of its own."""
+
+
+def main() -> int:
+    """Run the command named on the command line and return its exit code."""
+    arguments = sys.argv[1:]
+    command = arguments[0] if arguments else "help"
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        if command == "help" or command not in COMMANDS:
+            return _help(command)
+        if command == "clean":
+            return _clean()
+        with setup.one_at_a_time():
+            setup.set_up_environment()
+        if sys.prefix != str(VENV):
+            os.execv(PYTHON, [str(PYTHON), "-m", "infra", *arguments])
+        # Only here, inside the virtual environment, can these be imported.
+        from infra import commands
+
+        return commands.run(command, arguments[1:])
+    except Stopped:
+        print("stopped", flush=True)
+        return 130
+    except InfraError as error:
+        print(f"{command}: {error}", file=sys.stderr, flush=True)
+        return 1
+    except OSError as error:
+        if not setup.is_full_disk(error):
+            raise
+        print(f"{command}: {setup.full_disk()}", file=sys.stderr, flush=True)
+        return 1
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    # The first request is enough: what follows is the stopping, in order, and a second Ctrl-C must not break it off.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+def _help(command: str) -> int:
+    if command != "help":
+        print(f"there is no command {command!r}", file=sys.stderr)
+    width = max(map(len, COMMANDS))
+    print("\n".join(f"make {name:{width}}  {what}" for name, what in COMMANDS.items()))
+    return 0 if command == "help" else 2
+
+
+def _clean() -> int:
+    import shutil
+
+    from infra.lock import holder
+
+    if pid := holder():
+        raise InfraError(f"KillrVideo runs (process {pid}): `make stop` first")
+    shutil.rmtree(LOCAL, ignore_errors=True)
+    print(f"removed {LOCAL}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""Sets up what is missing: the virtual environment and Cassandra's jars. Each is whole or not there: what an interrupted set-up left is made
+anew. Standard library only: this is what makes the rest available."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from infra.errors import InfraError
+from infra.layout import CASSANDRA_JARS, CASSANDRA_VERSION, LAYOUT, LOCAL, PYTHON, ROOT, VENV
+
+JAVA_VERSION = 17
+FREE_MB = 1200
+REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+DEBIAN_JAVA = "`apt-get install openjdk-17-jdk-headless`"
+
+
+def set_up() -> None:
+    """Make everything that is missing; says nothing when nothing is."""
+    with one_at_a_time():
+        set_up_environment()
+        set_up_cassandra()
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Check .local/ and keep other set-ups waiting meanwhile."""
+    check_local()
+    with (LOCAL / "setup.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another set-up is under way in this checkout; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def check_local() -> None:
+    """Make .local/ if it is not there; raise InfraError if it is of another version."""
+    version = LOCAL / "version"
+    if not LOCAL.exists() or not any(LOCAL.iterdir()):
+        LOCAL.mkdir(parents=True, exist_ok=True)
+        version.write_text(f"{LAYOUT}\n", encoding="utf-8")
+    found = version.read_text(encoding="utf-8").strip() if version.exists() else "unknown"
+    if found != LAYOUT:
+        raise InfraError(
+            f"{LOCAL} was made by another version of this project (layout {found}, this one needs {LAYOUT}): "
+            "`make clean` removes it with its data, the next command makes it anew"
+        )
+
+
+def environment_is_ready() -> bool:
+    """Whether the virtual environment is whole and holds the requirements of today."""
+    marker = VENV / "complete"
+    return PYTHON.exists() and marker.exists() and marker.read_text(encoding="utf-8") == _requirements_digest()
+
+
+def set_up_environment() -> None:
+    """The virtual environment with the pinned requirements."""
+    if environment_is_ready():
+        return
+    if sys.version_info < (3, 11):  # noqa: UP036  # the person's python3 may be any
+        raise InfraError(f"Python 3.11 or newer is needed, and this is {sys.version.split()[0]}: start with a newer one, `make PYTHON=python3.11`")
+    _require_space()
+    marker = VENV / "complete"
+    if marker.exists():
+        # The requirements have changed: pip brings the environment up to date. Without the marker one cannot know what is half there.
+        marker.unlink()
+    else:
+        shutil.rmtree(VENV, ignore_errors=True)
+        say(f"virtual environment: {VENV}")
+        _run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment could not be made; on Debian: `apt-get install python3-venv`")
+    pinned = sum(1 for path in REQUIREMENTS for line in path.read_text(encoding="utf-8").splitlines() if "==" in line)
+    progress = Progress("Python packages", pinned)
+
+    def follow(line: str) -> None:
+        if found := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)", line):
+            progress.step(found[1])
+        elif line.startswith("Installing collected"):
+            progress.end("fetched, installing")
+
+    requirements = str(REQUIREMENTS[-1])
+    _run([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "-r", requirements], "pip failed", follow)
+    progress.end("installed")
+    _write(marker, _requirements_digest())
+
+
+def set_up_cassandra() -> None:
+    """Cassandra's jars, fetched by Maven into a folder that takes its name only when it is whole."""
+    home = CASSANDRA_JARS.parent
+    if _jars_are_whole(home):
+        return
+    java = find_java()
+    if shutil.which("mvn") is None:
+        raise InfraError("Maven is not installed, and it fetches Cassandra's jars: on Debian `apt-get install maven`")
+    _require_space()
+    partial = home.with_name(f"{home.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    progress = Progress(f"Cassandra {CASSANDRA_VERSION}", None)
+
+    def follow(line: str) -> None:
+        if found := re.search(r"Downloaded from \S+ \S+/([^/ ]+\.jar)", line):
+            progress.step(found[1])
+
+    progress.step("Maven looks what is needed")
+    _run(
+        ["mvn", "-B", "-f", str(ROOT / "infra" / "pom.xml"), "dependency:copy-dependencies", f"-DoutputDirectory={partial / 'jars'}"],
+        "Maven could not fetch Cassandra's jars",
+        follow,
+        {"JAVA_HOME": str(java.parent.parent)},
+    )
+    jars = sorted((partial / "jars").glob("*.jar"))
+    for jar in jars:
+        _require_whole(jar)
+    _write(partial / "complete", json.dumps({jar.name: jar.stat().st_size for jar in jars}, indent=0))
+    shutil.rmtree(home, ignore_errors=True)
+    partial.replace(home)
+    progress.end(f"{len(jars)} jars in {home}")
+
+
+def find_java() -> Path:
+    """A Java 17: that of JAVA_HOME, the one in PATH, or Debian's. Raises InfraError saying what there is instead."""
+    seen = []
+    home = os.environ.get("JAVA_HOME")
+    for program in (Path(home) / "bin" / "java" if home else None, shutil.which("java"), *Path("/usr/lib/jvm").glob("*17*/bin/java")):
+        if program is None or not Path(program).exists():
+            continue
+        said = subprocess.run([str(program), "-version"], capture_output=True, text=True, check=False).stderr
+        found = re.search(r'version "(?:1\.)?(\d+)', said)
+        if found and int(found[1]) == JAVA_VERSION:
+            return Path(program).resolve()
+        seen.append(f"{program} is Java {found[1]}, too {'old' if int(found[1]) < JAVA_VERSION else 'new'}" if found else f"{program} does not run")
+    if seen:
+        raise InfraError(f"Cassandra needs Java {JAVA_VERSION}, but {'; '.join(seen)}: on Debian {DEBIAN_JAVA}, or set JAVA_HOME to one")
+    raise InfraError(f"Java is not installed, and Cassandra needs Java {JAVA_VERSION}: on Debian {DEBIAN_JAVA}")
+
+
+class Progress:
+    """How far a long step is: one line that is written over in a terminal, a line now and then elsewhere."""
+
+    def __init__(self, title: str, total: int | None) -> None:
+        self._title = title
+        self._total = total
+        self._done = -1 if total is None else 0  # without a total the first step is the announcement
+
+    def step(self, what: str) -> None:
+        """One more is begun."""
+        self._done += 1
+        count = f"{min(self._done, self._total)} of {self._total}" if self._total else f"{self._done} fetched"
+        line = f"{self._title}: {count}, {what}"
+        if sys.stdout.isatty():
+            print(f"\r\033[K{line[:shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+        elif self._done % 20 == (0 if self._total is None else 1):
+            say(line)
+
+    def end(self, what: str) -> None:
+        """The step is done."""
+        if sys.stdout.isatty():
+            print("\r\033[K", end="")
+        say(f"{self._title}: {what}")
+
+
+def say(line: str) -> None:
+    """A line for the person, at once."""
+    print(line, flush=True)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether this says that the disk is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def full_disk() -> InfraError:
+    """The sentence for a full disk."""
+    return InfraError(f"the disk of {LOCAL} is full ({_free_mb()} MB free): make room and repeat the command; it goes on where it is safe to")
+
+
+def _run(command: list[str], failure: str, follow: Callable[[str], None] | None = None, environment: dict[str, str] | None = None) -> None:
+    """Run a step of the set-up to its end, giving each line to `follow`; all of it ends at once when we are interrupted or killed."""
+    lines: list[str] = []
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+    ) as child:
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                lines.append(line.rstrip())
+                if follow:
+                    follow(line)
+            code = child.wait()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
+    if code:
+        if any("No space left on device" in line for line in lines):
+            raise full_disk()
+        wrong = [line for line in lines if "ERROR" in line and len(line) > len("[ERROR] ")] or lines
+        raise InfraError(f"{failure}:\n" + "\n".join(wrong[:8]))
+
+
+def _require_space() -> None:
+    if _free_mb() < FREE_MB:
+        raise InfraError(f"only {_free_mb()} MB are free on the disk of {LOCAL}, and the set-up with its data needs {FREE_MB} MB: make room")
+
+
+def _free_mb() -> int:
+    return shutil.disk_usage(LOCAL).free // 1_000_000
+
+
+def _jars_are_whole(home: Path) -> bool:
+    """Whether every jar that the set-up listed is there in its full size."""
+    try:
+        sizes: dict[str, int] = json.loads((home / "complete").read_text(encoding="utf-8"))
+        return bool(sizes) and all((home / "jars" / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _require_whole(jar: Path) -> None:
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile:
+        damaged = "the whole"
+    if damaged:
+        raise InfraError(f"{jar.name} came damaged out of Maven's own store: delete it below ~/.m2/repository and repeat the command")
+
+
+def _requirements_digest() -> str:
+    digest = hashlib.sha256(sys.version.split()[0].rpartition(".")[0].encode())
+    for path in REQUIREMENTS:
+        digest.update(path.read_bytes())
+    return digest.hexdigest() + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
