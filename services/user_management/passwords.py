@@ -46,9 +46,10 @@ class Verdict(NamedTuple):
 
 
 class Passwords:
-    """Hashes and checks passwords, a bounded number at once."""
+    """Hashes and checks passwords, at most `most` at once (under way or waiting)."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_AT_ONCE) -> None:
+        self._most = most
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="argon2")
         self._under_way = 0
 
@@ -61,7 +62,7 @@ class Passwords:
         return await self._in_thread(lambda: _check(stored, password))
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        if self._under_way >= MOST_AT_ONCE:
+        if self._under_way >= self._most:
             raise ResourceExhausted("Too many people are signing in at the moment. Please try again later.")
         seconds = time_left(_PATIENCE_SECONDS)
         self._under_way += 1
