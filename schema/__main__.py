@@ -1,7 +1,7 @@
 """The schema step: `python -m schema` creates or upgrades the tables, then advertises Cassandra in the registry.
 
-    python -m schema            waits for Cassandra and for the registry, does its work, and ends
-    python -m schema --stay     goes on: keeps Cassandra advertised while it answers, until SIGTERM or SIGINT
+python -m schema            waits for Cassandra and for the registry, does its work, and ends
+python -m schema --stay     goes on: keeps Cassandra advertised while it answers, until SIGTERM or SIGINT
 """
 
 import argparse
@@ -34,8 +34,13 @@ _log = logging.getLogger("schema")
 
 def main() -> None:
     """Read the command line and do the step. Exit code 0 when it is done or was stopped while staying, 1 when it cannot be done, 130 when stopped before."""
-    parser = argparse.ArgumentParser(prog="python -m schema", description="Creates or upgrades KillrVideo's tables in Cassandra and advertises Cassandra in the registry.")
-    parser.add_argument("--stay", action="store_true", help="keep Cassandra advertised while it answers, until SIGTERM or SIGINT")
+    parser = argparse.ArgumentParser(
+        prog="python -m schema",
+        description="Creates or upgrades KillrVideo's tables in Cassandra and advertises Cassandra in the registry.",
+    )
+    parser.add_argument(
+        "--stay", action="store_true", help="keep Cassandra advertised while it answers, until SIGTERM or SIGINT"
+    )
     arguments = parser.parse_args()
     settings = Settings.load()
     logs.configure(settings.logging_level, settings.logging_format)
@@ -74,11 +79,12 @@ async def _step(settings: Settings, stay: bool) -> None:
     async with AsyncExitStack() as life:
         registry = await open_registry(settings)
         life.push_async_callback(registry.close)
-        if not stay:
-            return await _advertise(registry, address)
-        database = await wait_for_cassandra(settings, contact_points)
-        life.push_async_callback(database.close)
-        await _keep_advertised(database, Advertiser(registry, CASSANDRA, address, address, settings.ttl))
+        if stay:
+            database = await wait_for_cassandra(settings, contact_points)
+            life.push_async_callback(database.close)
+            await _keep_advertised(database, Advertiser(registry, CASSANDRA, address, address, settings.ttl))
+        else:
+            await _advertise(registry, address)
 
 
 async def _advertise(registry: Registry, address: str) -> None:

@@ -66,9 +66,13 @@ class Table:
             row = there.get(column.name)
             if row is None and column.kind in ("regular", "static"):
                 static = " static" if column.kind == "static" else ""
-                statements.append(f"ALTER TABLE {keyspace}.{self.name} ADD IF NOT EXISTS {column.name} {column.type}{static}")
+                statements.append(
+                    f"ALTER TABLE {keyspace}.{self.name} ADD IF NOT EXISTS {column.name} {column.type}{static}"
+                )
             elif row is None:
-                raise SchemaMismatch(f"table {keyspace}.{self.name} has no {column.name}, which belongs to its primary key")
+                raise SchemaMismatch(
+                    f"table {keyspace}.{self.name} has no {column.name}, which belongs to its primary key"
+                )
             elif (row.kind, row.type) != (column.kind, column.type):
                 raise SchemaMismatch(
                     f"{keyspace}.{self.name}.{column.name} is {row.type} ({row.kind}), and should be {column.type} ({column.kind})"
@@ -97,7 +101,13 @@ def _table(statement: str) -> Table:
             raise ValueError(f"not a column of {create['name']}: {part}")
         name = column["name"]
         kind = (
-            "partition_key" if name in partition else "clustering" if name in clustering else "static" if column["static"] else "regular"
+            "partition_key"
+            if name in partition
+            else "clustering"
+            if name in clustering
+            else "static"
+            if column["static"]
+            else "regular"
         )
         columns.append(Column(name, column["type"].replace("varchar", "text"), kind))
     return Table(create["name"], tuple(columns), create["body"].strip(), (create["options"] or "").strip())

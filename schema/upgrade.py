@@ -19,7 +19,9 @@ INIT_DONE = "kv_init_done"
 """The keyspace whose presence tells existing tools that the schema is complete."""
 
 _RETRY_SECONDS = (0.3, 1.0)
-_REFUSALS = 5  # a statement may be refused while another schema step is changing the same thing; after so many it is a mistake
+_REFUSALS = (
+    5  # a statement may be refused while another schema step is changing the same thing; after so many it is a mistake
+)
 _STATEMENT_SECONDS = 60.0  # a change of the schema takes far longer than a read or a write
 _AGREEMENT_SECONDS = 30.0
 _AGREEMENT_POLL_SECONDS = 0.1
@@ -36,7 +38,9 @@ class _VersionRow(NamedTuple):
 
 
 _KEYSPACES = Select("SELECT keyspace_name FROM system_schema.keyspaces", _KeyspaceRow)
-_COLUMNS = Select("SELECT table_name, column_name, kind, type FROM system_schema.columns WHERE keyspace_name = ?", ColumnRow)
+_COLUMNS = Select(
+    "SELECT table_name, column_name, kind, type FROM system_schema.columns WHERE keyspace_name = ?", ColumnRow
+)
 _LOCAL_VERSION = Select("SELECT schema_version FROM system.local", _VersionRow)
 _PEER_VERSIONS = Select("SELECT schema_version FROM system.peers_v2", _VersionRow)
 
@@ -97,13 +101,17 @@ async def _upgrade(database: Database, settings: Settings) -> None:
     await _wait_for_agreement(database)
     await _create_keyspace(database, INIT_DONE, settings)
     await _wait_for_agreement(database)
-    _log.info("the schema of %s is complete: %s", keyspace, f"{changes} changes made" if changes else "nothing to change")
+    _log.info(
+        "the schema of %s is complete: %s", keyspace, f"{changes} changes made" if changes else "nothing to change"
+    )
 
 
 async def _create_keyspace(database: Database, name: str, settings: Settings) -> int:
     if any(row.name == name for row in await database.select(_KEYSPACES)):
         return 0
-    return await _change(database, f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {settings.cassandra_replication}")
+    return await _change(
+        database, f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {settings.cassandra_replication}"
+    )
 
 
 async def _change(database: Database, cql: str) -> int:
