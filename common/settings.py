@@ -136,6 +136,18 @@ class Settings(BaseSettings):
         None, description="CA certificate (PEM file); given to a server: callers must show a certificate signed by it."
     )
 
+    # Calling (client/)
+    call_timeout: float = Field(5.0, gt=0, le=600, description="Seconds a caller waits for an answer where it does not say how long.")
+    client_empty_wait: float = Field(
+        15.0, ge=0, le=3600, description="Seconds the registry must say that a service has no instances until a caller believes it; more than a TTL, so that a wiped registry fills again first."
+    )
+    client_cache: Path | None = Field(None, description="File in which a caller keeps the last known instances, for a start while the registry is away.")
+    client_ca: Path | None = Field(None, description="CA certificate (PEM file) that the services' certificates are checked against. Given: calls are made with TLS.")
+    client_certificate: Path | None = Field(None, description="Client certificate (PEM file) shown to the services.")
+    client_key: Path | None = Field(None, description="Private key of the client certificate shown to the services.")
+    client_server_name: str | None = Field(None, description="Name that the services' certificates must hold, where it is not their address.")
+    client_token: SecretStr | None = Field(None, description="Token that calls carry, as `authorization: Bearer …`. Only with TLS.")
+
     # Stopping
     withdraw_wait: float = Field(
         1.0,
@@ -227,6 +239,8 @@ class Settings(BaseSettings):
             path: Path | None = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{PREFIX}{name.upper()} names no file: {path}")
+        if self.client_token and not (self.client_ca or self.client_certificate):
+            raise ValueError(f"{PREFIX}CLIENT_TOKEN is sent only with TLS: set {PREFIX}CLIENT_CA")
         return self
 
     @property
@@ -265,7 +279,7 @@ def named_lists(text: str) -> dict[str, str]:
 def secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:
     """Settings given as KILLRVIDEO_<NAME>_FILE: their names and the contents of the files, without the newline at the end."""
     secrets = {}
-    for name in ("dse_username", "dse_password", "etcd_username", "etcd_password", "paging_key"):
+    for name in ("dse_username", "dse_password", "etcd_username", "etcd_password", "paging_key", "client_token"):
         path = environment.get(f"{PREFIX}{name.upper()}_FILE")
         if path:
             secrets[name] = Path(path).read_text().rstrip("\n")
