@@ -286,7 +286,7 @@ def _cluster(settings: Settings, contact_points: list[tuple[str, int]]) -> Clust
         idle_heartbeat_interval=5,
         idle_heartbeat_timeout=5,
         prepare_on_all_hosts=False,
-        protocol_version=5,
+        protocol_version=4,  # version 5 adds checksums to every frame, which the driver computes in Python
         compression=False,
     )
     if not issubclass(cluster.connection_class, LibevConnection):
