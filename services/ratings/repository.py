@@ -2,7 +2,7 @@
 
 Both change in one conditional batch, so the totals are exact whatever happens between two steps. The batch asks that nothing it was
 reckoned from has changed: the version of the totals (a new random one with each write, so that emptied tables confuse nobody) and the
-former rating of each user. An attempt begins by reading, so one whose outcome nobody knows is simply made again. docs/decisions/ratings.md.
+former rating of each user. An attempt begins by reading, so one whose outcome nobody knows is simply made again. docs/decisions/0020.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ either invisible or complete:
 2. The user is added, if his id is free. This one write decides: from here on he exists and can sign in.
 3. `claimed_at` is set to null. Whoever comes across a claim whose user exists does that for the one that crashed before it.
 
-A crash after 1 is completed by the same call; a claim that nobody completes is free for others after a while. docs/decisions/users.md.
+A crash after 1 is completed by the same call; a claim that nobody completes is free for others after a while. docs/decisions/0021.
 """
 
 import asyncio

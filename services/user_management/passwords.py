@@ -96,7 +96,7 @@ def _verified(stored: str, password: str) -> bool:
 
 
 def _matches_earlier(stored: str, password: str) -> bool:
-    """Whether `stored` is a hash of `password` as an earlier backend made it. Which one hashes which text: docs/decisions/passwords.md."""
+    """Whether `stored` is a hash of `password` as an earlier backend made it. Which one hashes which text: docs/decisions/0022."""
     if _MD5.fullmatch(stored):
         return hmac.compare_digest(
             hashlib.md5(password.strip().encode(), usedforsecurity=False).hexdigest(), stored.lower()

@@ -15,7 +15,7 @@ from common.settings import Settings
 @asynccontextmanager
 async def serving(servicer: Any, register: Callable[[Any, aio.Server], None]) -> AsyncIterator[aio.Channel]:
     """A channel to a server that has `servicer` registered."""
-    server, _ = new_server(Settings())
+    server, _ = new_server(Settings.load())
     register(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -29,7 +29,7 @@ async def serving(servicer: Any, register: Callable[[Any, aio.Server], None]) ->
 def bad_fields(error: aio.AioRpcError) -> set[str]:
     """The fields that an INVALID_ARGUMENT names in its google.rpc.BadRequest."""
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    metadata = dict(error.trailing_metadata() or ())
+    metadata: Any = error.trailing_metadata()
     detail = error_details_pb2.BadRequest()
     status_pb2.Status.FromString(metadata["grpc-status-details-bin"]).details[0].Unpack(detail)
     return {violation.field for violation in detail.field_violations}

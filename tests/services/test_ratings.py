@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import grpc
@@ -17,6 +18,9 @@ from services.ratings.grouping import MOST_IN_ONE_WRITE, Grouping, OutcomeUnknow
 from services.ratings.repository import Totals
 from services.ratings.servicer import RatingsServicer
 from tests.services.serving import bad_fields, serving
+
+if TYPE_CHECKING:
+    from protos.ratings_pb2_grpc import RatingsServiceAsyncStub
 
 
 class RatingsInADict:
@@ -37,7 +41,7 @@ class RatingsInADict:
 
 
 @pytest.fixture
-async def stub() -> AsyncIterator[RatingsServiceStub]:
+async def stub() -> AsyncIterator["RatingsServiceAsyncStub"]:
     servicer = RatingsServicer(RatingsInADict())  # type: ignore[arg-type]  # a fake
     async with serving(servicer, add_RatingsServiceServicer_to_server) as channel:
         yield RatingsServiceStub(channel)
@@ -47,7 +51,7 @@ def new_id() -> Uuid:
     return Uuid(value=str(uuid4()))
 
 
-async def test_rating_again_replaces(stub: RatingsServiceStub) -> None:
+async def test_rating_again_replaces(stub: "RatingsServiceAsyncStub") -> None:
     video, user = new_id(), new_id()
     for rating in (1, 5, 2):
         await stub.RateVideo(messages.RateVideoRequest(video_id=video, user_id=user, rating=rating))
@@ -55,13 +59,13 @@ async def test_rating_again_replaces(stub: RatingsServiceStub) -> None:
     assert (totals.ratings_count, totals.ratings_total) == (1, 2)
 
 
-async def test_what_nobody_rated_has_0(stub: RatingsServiceStub) -> None:
+async def test_what_nobody_rated_has_0(stub: "RatingsServiceAsyncStub") -> None:
     totals = await stub.GetRating(messages.GetRatingRequest(video_id=new_id()))
     own = await stub.GetUserRating(messages.GetUserRatingRequest(video_id=new_id(), user_id=new_id()))
     assert (totals.ratings_count, totals.ratings_total, own.rating) == (0, 0, 0)
 
 
-async def test_ids_are_echoed_as_they_were_sent(stub: RatingsServiceStub) -> None:
+async def test_ids_are_echoed_as_they_were_sent(stub: "RatingsServiceAsyncStub") -> None:
     video, user = Uuid(value=str(uuid4()).upper()), Uuid(value=str(uuid4()).upper())
     totals = await stub.GetRating(messages.GetRatingRequest(video_id=video))
     own = await stub.GetUserRating(messages.GetUserRatingRequest(video_id=video, user_id=user))
@@ -69,13 +73,13 @@ async def test_ids_are_echoed_as_they_were_sent(stub: RatingsServiceStub) -> Non
 
 
 @pytest.mark.parametrize("rating", [-1, 0, 6, 2**31 - 1])
-async def test_a_rating_is_1_to_5_and_every_bad_field_is_named(stub: RatingsServiceStub, rating: int) -> None:
+async def test_a_rating_is_1_to_5_and_every_bad_field_is_named(stub: "RatingsServiceAsyncStub", rating: int) -> None:
     with pytest.raises(aio.AioRpcError) as raised:
         await stub.RateVideo(messages.RateVideoRequest(video_id=Uuid(value="nope"), rating=rating))
     assert bad_fields(raised.value) == {"video_id", "user_id", "rating"}
 
 
-async def test_a_passed_deadline_is_told(stub: RatingsServiceStub) -> None:
+async def test_a_passed_deadline_is_told(stub: "RatingsServiceAsyncStub") -> None:
     with pytest.raises(aio.AioRpcError) as raised:
         await stub.GetRating(messages.GetRatingRequest(video_id=new_id()), timeout=0)
     assert raised.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED

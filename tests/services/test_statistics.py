@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +13,9 @@ from protos.common_pb2 import Uuid
 from protos.statistics_pb2_grpc import StatisticsServiceStub, add_StatisticsServiceServicer_to_server
 from services.statistics.servicer import StatisticsServicer
 from tests.services.serving import bad_fields, serving
+
+if TYPE_CHECKING:
+    from protos.statistics_pb2_grpc import StatisticsServiceAsyncStub
 
 
 class PlaysInADict:
@@ -28,14 +32,14 @@ class PlaysInADict:
 
 
 @pytest.fixture
-async def stub() -> AsyncIterator[StatisticsServiceStub]:
+async def stub() -> AsyncIterator["StatisticsServiceAsyncStub"]:
     servicer = StatisticsServicer(PlaysInADict())  # type: ignore[arg-type]  # a fake
     async with serving(servicer, add_StatisticsServiceServicer_to_server) as channel:
         yield StatisticsServiceStub(channel)
 
 
 async def test_plays_come_in_request_order_with_0_for_the_unknown_and_twice_if_asked_twice(
-    stub: StatisticsServiceStub,
+    stub: "StatisticsServiceAsyncStub",
 ) -> None:
     played, other, unknown = (str(uuid4()) for _ in range(3))
     for video in (played, played, other):
@@ -48,13 +52,13 @@ async def test_plays_come_in_request_order_with_0_for_the_unknown_and_twice_if_a
 
 
 @pytest.mark.parametrize("number", [0, 201])
-async def test_plays_are_asked_for_1_to_200_ids(stub: StatisticsServiceStub, number: int) -> None:
+async def test_plays_are_asked_for_1_to_200_ids(stub: "StatisticsServiceAsyncStub", number: int) -> None:
     with pytest.raises(aio.AioRpcError) as raised:
         await stub.GetNumberOfPlays(messages.GetNumberOfPlaysRequest(video_ids=[Uuid(value=str(uuid4()))] * number))
     assert bad_fields(raised.value) == {"video_ids"}
 
 
-async def test_a_play_needs_a_video(stub: StatisticsServiceStub) -> None:
+async def test_a_play_needs_a_video(stub: "StatisticsServiceAsyncStub") -> None:
     with pytest.raises(aio.AioRpcError) as raised:
         await stub.RecordPlaybackStarted(messages.RecordPlaybackStartedRequest())
     assert bad_fields(raised.value) == {"video_id"}

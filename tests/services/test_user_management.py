@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import grpc
@@ -24,6 +25,9 @@ from services.user_management.passwords import Passwords, Verdict
 from services.user_management.repository import CredentialsRow, UserRow
 from services.user_management.servicer import UserManagementServicer
 from tests.services.serving import bad_fields, serving
+
+if TYPE_CHECKING:
+    from protos.user_management_pb2_grpc import UserManagementServiceAsyncStub
 
 
 class Crash(BaseException):
@@ -98,7 +102,7 @@ def accounts(users: UsersInDicts) -> Accounts:
 
 
 @pytest.fixture
-async def stub(accounts: Accounts) -> AsyncIterator[UserManagementServiceStub]:
+async def stub(accounts: Accounts) -> AsyncIterator["UserManagementServiceAsyncStub"]:
     async with serving(UserManagementServicer(accounts), add_UserManagementServiceServicer_to_server) as channel:
         yield UserManagementServiceStub(channel)
 
@@ -121,7 +125,7 @@ def request_of(user: NewUser) -> messages.CreateUserRequest:
     )
 
 
-async def refusal(call: aio.UnaryUnaryCall) -> aio.AioRpcError:
+async def refusal(call: "aio.UnaryUnaryCall[Any, Any]") -> aio.AioRpcError:
     with pytest.raises(aio.AioRpcError) as raised:
         await call
     return raised.value
@@ -129,7 +133,7 @@ async def refusal(call: aio.UnaryUnaryCall) -> aio.AioRpcError:
 
 class TestCreateUser:
     async def test_a_user_is_created_with_the_moment_and_a_hash_by_argon2id(
-        self, stub: UserManagementServiceStub, users: UsersInDicts
+        self, stub: "UserManagementServiceAsyncStub", users: UsersInDicts
     ) -> None:
         user, before = new_user("Ada@Example.org"), now()
         await stub.CreateUser(request_of(user))
@@ -140,7 +144,7 @@ class TestCreateUser:
         assert row.claimed_at is None
 
     async def test_repeating_or_losing_is_already_exists_with_the_address_as_it_was_typed(
-        self, stub: UserManagementServiceStub
+        self, stub: "UserManagementServiceAsyncStub"
     ) -> None:
         user = new_user("Ada@Example.org")
         await stub.CreateUser(request_of(user))
@@ -150,14 +154,16 @@ class TestCreateUser:
             assert error.details() == f"Exception creating user because it already exists for {again.email}"
 
     async def test_the_very_same_call_16_times_at_once_is_one_ok_and_15_already_exists(
-        self, stub: UserManagementServiceStub
+        self, stub: "UserManagementServiceAsyncStub"
     ) -> None:
         user = new_user()
         calls = [stub.CreateUser(request_of(user)) for _ in range(16)]
         codes = [await call.code() for call in calls]
         assert sorted(code.name for code in codes) == ["ALREADY_EXISTS"] * 15 + ["OK"]
 
-    async def test_a_user_id_that_is_taken_leaves_the_other_address_free(self, stub: UserManagementServiceStub) -> None:
+    async def test_a_user_id_that_is_taken_leaves_the_other_address_free(
+        self, stub: "UserManagementServiceAsyncStub"
+    ) -> None:
         user = new_user()
         await stub.CreateUser(request_of(user))
         error = await refusal(stub.CreateUser(request_of(user._replace(email="free@example.org"))))
@@ -188,18 +194,20 @@ class TestCreateUser:
             ("user_id", None),
         ],
     )
-    async def test_each_bad_field_is_named(self, stub: UserManagementServiceStub, field: str, value: object) -> None:
+    async def test_each_bad_field_is_named(
+        self, stub: "UserManagementServiceAsyncStub", field: str, value: object
+    ) -> None:
         request = request_of(new_user())
         request.ClearField(field)  # type: ignore[arg-type]  # one of its names
         request.MergeFrom(messages.CreateUserRequest(**{field: value}))  # type: ignore[arg-type]  # of that field's type
         assert bad_fields(await refusal(stub.CreateUser(request))) == {field}
 
     async def test_names_may_be_blank_and_a_password_may_have_256_characters(
-        self, stub: UserManagementServiceStub
+        self, stub: "UserManagementServiceAsyncStub"
     ) -> None:
         await stub.CreateUser(request_of(new_user(password="é" * 256)._replace(first_name="", last_name=" ")))
 
-    async def test_no_answer_holds_the_password(self, stub: UserManagementServiceStub) -> None:
+    async def test_no_answer_holds_the_password(self, stub: "UserManagementServiceAsyncStub") -> None:
         user = new_user(password="very-secret-word" * 20)
         error = await refusal(stub.CreateUser(request_of(user)))
         assert "very-secret-word" not in str(error.details()) + str(error.trailing_metadata())
@@ -261,7 +269,7 @@ def accounts_on(users: UsersInDicts) -> Accounts:
 
 class TestVerifyCredentials:
     async def test_case_of_the_address_does_not_matter_and_that_of_the_password_does(
-        self, stub: UserManagementServiceStub
+        self, stub: "UserManagementServiceAsyncStub"
     ) -> None:
         user = new_user("Zoë@Example.org", " Pass wörd ")
         await stub.CreateUser(request_of(user))
@@ -276,7 +284,7 @@ class TestVerifyCredentials:
             assert error.code() == grpc.StatusCode.UNAUTHENTICATED
 
     async def test_wrong_password_unknown_address_and_no_address_get_the_same_answer(
-        self, stub: UserManagementServiceStub
+        self, stub: "UserManagementServiceAsyncStub"
     ) -> None:
         user = new_user()
         await stub.CreateUser(request_of(user))
@@ -297,7 +305,7 @@ class TestVerifyCredentials:
         [("", "x", {"email"}), (" ", "", {"email", "password"}), ("a@b.org", " ", {"password"})],
     )
     async def test_a_blank_field_is_invalid(
-        self, stub: UserManagementServiceStub, email: str, password: str, bad: set[str]
+        self, stub: "UserManagementServiceAsyncStub", email: str, password: str, bad: set[str]
     ) -> None:
         request = messages.VerifyCredentialsRequest(email=email, password=password)
         assert bad_fields(await refusal(stub.VerifyCredentials(request))) == bad
@@ -418,7 +426,7 @@ class TestPasswords:
 
 class TestGetUserProfile:
     async def test_known_users_come_in_request_order_spelled_as_asked(
-        self, stub: UserManagementServiceStub, users: UsersInDicts
+        self, stub: "UserManagementServiceAsyncStub", users: UsersInDicts
     ) -> None:
         one, other, bare = new_user(), new_user(), uuid4()
         await stub.CreateUser(request_of(one))
@@ -436,7 +444,9 @@ class TestGetUserProfile:
         ]
 
     @pytest.mark.parametrize("number", [0, 201])
-    async def test_profiles_are_asked_for_1_to_200_ids(self, stub: UserManagementServiceStub, number: int) -> None:
+    async def test_profiles_are_asked_for_1_to_200_ids(
+        self, stub: "UserManagementServiceAsyncStub", number: int
+    ) -> None:
         request = messages.GetUserProfileRequest(user_ids=[Uuid(value=str(uuid4()))] * number)
         assert bad_fields(await refusal(stub.GetUserProfile(request))) == {"user_ids"}
 
