@@ -311,7 +311,7 @@ class TestCassandraLeavesAndReturns:
         finally:
             if how == "stopped":
                 stoppable_cassandra.start()
-                stoppable_cassandra.wait_ready()
+                stoppable_cassandra.wait_ready(120)
             else:
                 stoppable_cassandra.resume()
         wait_until(process.is_ready, 10, "healthy and advertised within 10 s of Cassandra's return")
@@ -340,7 +340,7 @@ class TestStartOrder:
                 return
             part: Process = etcd if what == "etcd" else stoppable_cassandra
             part.start()
-            part.wait_ready()
+            part.wait_ready(120)
 
         try:
             for what in order:
@@ -350,7 +350,7 @@ class TestStartOrder:
             etcd.stop()
             if not stoppable_cassandra.alive:
                 stoppable_cassandra.start()
-                stoppable_cassandra.wait_ready()
+                stoppable_cassandra.wait_ready(120)
 
 
 def _make(wire: Wire, call: Call) -> None:

@@ -45,14 +45,15 @@ METHODS = {
 }
 
 
+# Channels to one address share a connection, and with it the pause after a refused one, unless told otherwise.
+OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+
+
 class Wire:
     """Makes calls by name: `wire.GetVideo(video_id=u(some_id))`. `addresses` maps a service's name to host:port."""
 
     def __init__(self, addresses: dict[str, str]) -> None:
-        self.channels = {
-            service: grpc.insecure_channel(address, [("grpc.max_receive_message_length", -1)])
-            for service, address in addresses.items()
-        }
+        self.channels = {service: grpc.insecure_channel(address, OPTIONS) for service, address in addresses.items()}
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         service, module = METHODS[method]
