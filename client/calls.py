@@ -47,7 +47,7 @@ class _Method:
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise failure or _unavailable(f"no instance can be called: {pool.describe()}")
+                raise failure or _unavailable(f"no instance of {pool.name} can be called: {pool.describe()}")
             endpoint = pool.choose(tried)
             if endpoint is None:
                 await pool.wait_for_change(left)

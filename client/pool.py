@@ -78,6 +78,11 @@ class Pool:
             task.cancel()
         await asyncio.gather(*(endpoint.close() for endpoint in self.endpoints.values()))
 
+    @property
+    def name(self) -> str:
+        """The service's name in the registry."""
+        return self._full_name.rpartition(".")[2]
+
     def describe(self) -> str:
         """For people: what is known of the instances."""
         if not self.endpoints:

@@ -1,0 +1,1 @@
+"""What `python -m client` can do, one file a command."""
