@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,17 +148,29 @@ async def _advertised(advertisers: Sequence[Advertiser], status: "Health", setti
         await asyncio.sleep(settings.withdraw_wait)
 
 
+class _Checks(health.aio.HealthServicer):  # type: ignore[misc,name-defined]  # the stubs leave it out
+    """Answers health checks, and tells since when this process serves (or does not)."""
+
+    since = ""
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> health_pb2.HealthCheckResponse:
+        """The status, and `serving-since` as trailing metadata, for `python -m client list`."""
+        context.set_trailing_metadata((("serving-since", self.since),))
+        return await super().Check(request, context)
+
+
 class Health:
     """The health of this process, for each of its services and for '' as a whole: one status for all, since they share the database."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
+        self.servicer = _Checks()
         self._names = ["", *names]
         self.serving = False
 
     async def set(self, serving: bool) -> None:
         """Set every name to SERVING or NOT_SERVING."""
         self.serving = serving
+        self.servicer.since = datetime.now(UTC).isoformat(timespec="seconds")
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
             await self.servicer.set(name, status)
