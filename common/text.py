@@ -49,7 +49,7 @@ _UNSPACED = re.compile(
 )
 
 # A word is compared by its first letters only: enough to be selective, and what a word costs in the index stays bounded.
-SPELLING_PREFIX = 7
+SPELLING_PREFIX = 6
 SHORTEST_SPELLING = 3
 LONGEST_SPELLING = 40
 
@@ -164,8 +164,13 @@ def spelling_keys(word: str) -> set[str]:
 
 
 def has_spelling(word: str) -> bool:
-    """Whether a folded word takes part in the correction of typing mistakes: not too short, not endless, of a script with spaces."""
-    return SHORTEST_SPELLING <= len(word) <= LONGEST_SPELLING and not is_unspaced(word)
+    """Whether a folded word takes part in the correction of typing mistakes: letters only, not too short, not endless, with spaces around.
+
+    A word with a digit in it names something: next to `mp3`, `mp4` is no typing mistake.
+    """
+    return (
+        SHORTEST_SPELLING <= len(word) <= LONGEST_SPELLING and not is_unspaced(word) and not any(map(str.isdigit, word))
+    )
 
 
 def one_edit_apart(one: str, other: str) -> bool:

@@ -1,0 +1,33 @@
+"""Why an answer is as it is: told in the trailing metadata of a call, to callers that ask for it in their metadata.
+
+    call with the metadata   killrvideo-explain: 1
+    answer's trailing        killrvideo-explanation: [{"video_id": ..., ...}, ...]     JSON in ASCII, one entry a result, in their order
+
+Metadata is meant to be small, and clients refuse more than 8 KiB of it: results that do not fit are left out, from the end.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+ASKED_FOR = "killrvideo-explain"
+EXPLANATION = "killrvideo-explanation"
+MOST_BYTES = 6000
+
+
+def explanation_wanted(context: Any) -> bool:
+    """Whether the caller asked why."""
+    return any(key == ASKED_FOR and value == "1" for key, value in context.invocation_metadata() or ())
+
+
+def explain(context: Any, reasons: Sequence[dict[str, Any]]) -> None:
+    """Send the reasons, one for each result, along with the answer."""
+    entries: list[str] = []
+    size = 2
+    for reason in reasons:
+        entry = json.dumps(reason, separators=(",", ":"))
+        size += len(entry) + 1
+        if size > MOST_BYTES:
+            break
+        entries.append(entry)
+    context.set_trailing_metadata(((EXPLANATION, f"[{','.join(entries)}]"),))

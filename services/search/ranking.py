@@ -1,0 +1,148 @@
+"""Which videos match a query, and which match best. Nothing here waits or reads: docs/search-and-suggestions.md has the formulas.
+
+A query becomes a plan: for each word that it asks for, the words of the index that stand for it, each with its weight, and the average
+lengths. A token carries the plan, so that all pages of a list are ranked alike, whichever instance gives them and whatever the
+statistics are by then.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from math import log
+from typing import NamedTuple
+from uuid import UUID
+
+from common.text import STOP_WORDS, folded, is_unspaced, pairs, stem
+from common.word_index import Lengths, Scale
+from services.search.repository import Posting
+
+MOST_WORDS = 40
+MOST_ROWS = 4000
+MOST_ROWS_OF_A_WORD, LEAST_ROWS_OF_A_WORD = 2000, 200
+SHORT_QUERY_WORDS = 4
+
+_MILLION = 1_000_000
+_NEVER = -(1 << 62)
+
+
+class QueryWord(NamedTuple):
+    """A word that a query asks for: as folded, as the index holds it, and how often it is asked for."""
+
+    word: str
+    term: str
+    times: int
+
+
+class Alternative(NamedTuple):
+    """A word of the index that stands for a word of the query, with its weight in millionths."""
+
+    term: str
+    weight: int
+
+
+class Plan(NamedTuple):
+    """How a list is made: one group of alternatives for each word of the query, rows to read of each, and average lengths."""
+
+    groups: tuple[tuple[Alternative, ...], ...]
+    rows: int
+    average: Lengths
+
+    def written(self) -> str:
+        """The plan as text, for a token."""
+        return json.dumps([self.groups, self.rows, self.average], separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def read(cls, text: str) -> "Plan":
+        """The plan that a token carries."""
+        groups, rows, average = json.loads(text)
+        return cls(tuple(tuple(Alternative(*each) for each in group) for group in groups), rows, Lengths(*average))
+
+    @property
+    def terms(self) -> list[str]:
+        """The words of the index to read, each once."""
+        return list(dict.fromkeys(each.term for group in self.groups for each in group))
+
+
+class Candidate(NamedTuple):
+    """A video that may match: how many words of the query it has, how well, and by which words of the index (with what each adds)."""
+
+    tier: int
+    score: int
+    video_id: UUID
+    added_ms: int
+    matches: tuple[tuple[str, int], ...]
+
+    @property
+    def key(self) -> tuple[int, int, bytes]:
+        """Sorts candidates as the list shows them."""
+        return list_key(self.tier, self.score, self.video_id)
+
+
+def list_key(tier: int, score: int, video_id: UUID) -> tuple[int, int, bytes]:
+    """Sorts places of a list: more of the query's words first, then what matches better; equals by id, so that no two are level."""
+    return -tier, -score, video_id.bytes
+
+
+def query_words(query: str) -> list[QueryWord]:
+    """The words that a query asks for, in order, each once: without stop words, unless it has nothing else."""
+    words = folded(query)
+    telling = [word for word in words if word not in STOP_WORDS] or words
+    times: dict[str, int] = {}
+    first: dict[str, str] = {}
+    for word in telling:
+        for term in pairs(word) if is_unspaced(word) else [stem(word)]:
+            times[term] = times.get(term, 0) + 1
+            first.setdefault(term, word)
+    return [QueryWord(first[term], term, count) for term, count in list(times.items())[:MOST_WORDS]]
+
+
+def rows_of_a_word(words: int) -> int:
+    """How many postings of each word are read for a query of so many."""
+    return max(LEAST_ROWS_OF_A_WORD, min(MOST_ROWS_OF_A_WORD, MOST_ROWS // max(words, 1)))
+
+
+def rarity(videos_with: float, videos: float) -> float:
+    """How telling a word is: BM25's inverse document frequency, in the form that is never negative (as in Lucene)."""
+    return log(1 + (max(videos, videos_with) - videos_with + 0.5) / (videos_with + 0.5))
+
+
+def in_millionths(weight: float) -> int:
+    """A weight as tokens carry it: whole, so that every instance computes with the very same."""
+    return round(weight * _MILLION)
+
+
+def ranked(plan: Plan, postings: Mapping[str, Sequence[Posting]]) -> list[Candidate]:
+    """All videos that the postings tell of, best first."""
+    newest = _newest(postings.values())
+    scale = Scale(plan.average)
+    scores: dict[UUID, dict[int, tuple[float, str]]] = {}
+    for place, group in enumerate(plan.groups):
+        for alternative in group:
+            for posting in postings[alternative.term]:
+                if posting.added_ms != newest[posting.video_id]:
+                    continue  # left over from a video that was there before under this id
+                worth = alternative.weight * scale.worth(posting.counts)
+                found = scores.setdefault(posting.video_id, {})
+                if place not in found or found[place][0] < worth:
+                    found[place] = (worth, alternative.term)
+    candidates = [_candidate(plan, video_id, newest[video_id], found) for video_id, found in scores.items()]
+    candidates.sort(key=lambda candidate: candidate.key)
+    return candidates
+
+
+def _candidate(plan: Plan, video_id: UUID, added_ms: int, found: Mapping[int, tuple[float, str]]) -> Candidate:
+    matched = len(found)
+    if len(plan.groups) > SHORT_QUERY_WORDS:
+        # Of a long question, one rare word says more than three common ones: only having all of them comes before the score.
+        matched //= len(plan.groups)
+    matches = tuple((found[place][1], round(found[place][0])) for place in sorted(found))
+    return Candidate(matched, sum(worth for _, worth in matches), video_id, added_ms, matches)
+
+
+def _newest(lists: Iterable[Sequence[Posting]]) -> dict[UUID, int]:
+    """Of each video, the submission that its newest posting tells of."""
+    newest: dict[UUID, int] = {}
+    for postings in lists:
+        for posting in postings:
+            if posting.added_ms > newest.get(posting.video_id, _NEVER):
+                newest[posting.video_id] = posting.added_ms
+    return newest

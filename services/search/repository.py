@@ -1,0 +1,125 @@
+"""What search reads: the postings of words, spellings and suggestions, which video_catalog writes, and the rows of `videos`, which decide.
+
+Search writes nothing. Every read here is bounded, whatever the data.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from common.database import Database, Select
+from common.text import spelling_keys
+
+
+class Posting(NamedTuple):
+    """A video that holds a word: of which submission that was said, and how often the word is where (common/word_index.py)."""
+
+    video_id: UUID
+    added_ms: int
+    counts: int
+
+
+class TermRow(NamedTuple):
+    """A word or tag that may be suggested, and a video that was submitted with it."""
+
+    term: str
+    video_id: UUID
+
+
+class WordRow(NamedTuple):
+    """A word as somebody wrote it."""
+
+    word: str
+
+
+class VideoRow(NamedTuple):
+    """A video with all its words; rows without a user or date are no videos, and are left out where they are read."""
+
+    video_id: UUID
+    added_date: datetime
+    name: str | None
+    preview_image_location: str | None
+    user_id: UUID
+    description: str | None
+    tags: Any
+
+
+class NamedRow(NamedTuple):
+    """A video with the words of its name and tags."""
+
+    video_id: UUID
+    user_id: UUID | None
+    name: str | None
+    tags: Any
+
+
+class SampleRow(NamedTuple):
+    """A video of the sample, with its place on the ring."""
+
+    token: int
+    name: str | None
+    tags: Any
+    description: str | None
+
+
+MOST_IDS_AT_ONCE = 100
+LAST_CHARACTER = "\U0010ffff"
+
+POSTINGS = Select("SELECT videoid, added_ms, counts FROM video_words WHERE word = ? LIMIT ?", Posting)
+SPELLINGS = Select("SELECT word FROM word_spellings WHERE key IN ? PER PARTITION LIMIT ?", WordRow)
+TERMS = Select(
+    "SELECT term, videoid FROM suggested_words WHERE first_letter = ? AND term >= ? AND term <= ? LIMIT ?", TermRow
+)
+TERMS_AFTER = Select(
+    "SELECT term, videoid FROM suggested_words WHERE first_letter = ? AND term > ? AND term <= ? LIMIT ?", TermRow
+)
+VIDEOS = Select(
+    "SELECT videoid, added_date, name, preview_image_location, userid, description, tags FROM videos WHERE videoid IN ?",
+    VideoRow,
+)
+NAMES = Select("SELECT videoid, userid, name, tags FROM videos WHERE videoid IN ?", NamedRow)
+SAMPLE = Select("SELECT token(videoid), name, tags, description FROM videos LIMIT ?", SampleRow)
+
+STATEMENTS = (POSTINGS, SPELLINGS, TERMS, TERMS_AFTER, VIDEOS, NAMES, SAMPLE)
+
+
+class SearchRepository:
+    """Reads what finds videos."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def postings(self, words: Sequence[str], most: int) -> list[list[Posting]]:
+        """Up to `most` postings of each word, best first, all read side by side."""
+        return await asyncio.gather(*(self._database.select(POSTINGS, word, most) for word in words))
+
+    async def spellings(self, word: str, most: int) -> set[str]:
+        """Known words that share a spelling key with `word`, up to `most` a key."""
+        rows = await self._database.select(SPELLINGS, sorted(spelling_keys(word)), most)
+        return {row.word for row in rows}
+
+    async def terms(self, beginning: str, after: str | None, most: int) -> list[TermRow]:
+        """Up to `most` words and tags that begin with `beginning`, in the order of their code points, behind `after`."""
+        statement, start = (TERMS, beginning) if after is None else (TERMS_AFTER, after)
+        return await self._database.select(statement, beginning[0], start, beginning + LAST_CHARACTER, most)
+
+    async def videos(self, video_ids: Sequence[UUID]) -> dict[UUID, VideoRow]:
+        """Those of the videos that there are."""
+        rows = await self._many(VIDEOS, video_ids)
+        return {row.video_id: row for row in rows if row.user_id and row.added_date}
+
+    async def names(self, video_ids: Sequence[UUID]) -> dict[UUID, NamedRow]:
+        """Those of the videos that there are, with what is suggested because of them."""
+        rows = await self._many(NAMES, video_ids)
+        return {row.video_id: row for row in rows if row.user_id}
+
+    async def sample(self, most: int) -> list[SampleRow]:
+        """The first `most` videos on the ring, which is to say, any."""
+        return await self._database.select(SAMPLE, most)
+
+    async def _many(self, statement: Select[Any], video_ids: Sequence[UUID]) -> Iterable[Any]:
+        chunks = [video_ids[at : at + MOST_IDS_AT_ONCE] for at in range(0, len(video_ids), MOST_IDS_AT_ONCE)]
+        answers = await asyncio.gather(*(self._database.select(statement, chunk) for chunk in chunks))
+        return (row for rows in answers for row in rows)

@@ -1,0 +1,92 @@
+"""What ranking needs to know of all the videos: how many there are, how long their texts are, how common a word is.
+
+Nothing is counted along: a sample is read, and thereby whatever happened to the table is known after a minute. Rows of `videos` lie on
+the ring in the order of a hash of their ids, so the first few hundred are any few hundred, and how closely they lie tells how many
+there are (the k-minimum-values estimate of distinct elements: Z. Bar-Yossef et al., "Counting distinct elements in a data stream",
+RANDOM 2002).
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from common.errors import ServiceError
+from common.word_index import MIDDLING, Lengths, analyse, lengths
+from services.search.repository import SampleRow, SearchRepository
+
+SAMPLE_ROWS = 256
+FRESH_SECONDS = 30.0
+
+_RING_START = -(1 << 63)
+_RING_SIZE = 1 << 64
+_ROWS_AT_ONCE = 16
+
+
+class Statistics(NamedTuple):
+    """How many videos there are, how long their fields are on average, and in how many of `sampled` each word was."""
+
+    videos: float
+    average: Lengths
+    sampled: int
+    with_word: Counter[str]
+
+    def videos_with(self, term: str, read: int, most: int) -> float:
+        """How many videos hold a word of which `read` postings were read, no more than `most`."""
+        if read < most:
+            return read
+        # The list was cut: at least so many, or as many as the sample says.
+        return max(read, self.videos * self.with_word[term] / max(self.sampled, 1))
+
+
+class Sampler:
+    """Keeps statistics. Whoever finds them stale has them made anew, and is not kept waiting unless there are none yet."""
+
+    def __init__(self, repository: SearchRepository) -> None:
+        self._repository = repository
+        self._statistics: Statistics | None = None
+        self._made_at = 0.0
+        self._making: asyncio.Task[None] | None = None
+
+    async def statistics(self) -> Statistics:
+        """The statistics of the last half minute, or at least some."""
+        if self._statistics is None or monotonic() - self._made_at > FRESH_SECONDS:
+            if self._making is None or self._making.done():
+                self._making = asyncio.create_task(self._make())
+            if self._statistics is None:
+                await asyncio.shield(self._making)
+        return self._statistics or Statistics(1, MIDDLING, 0, Counter())
+
+    async def _make(self) -> None:
+        try:
+            rows = await self._repository.sample(SAMPLE_ROWS)
+        except ServiceError:
+            return  # the database is away: the searches that follow say so, or find it back
+        self._statistics = await estimated(rows)
+        self._made_at = monotonic()
+
+
+async def estimated(rows: Sequence[SampleRow]) -> Statistics:
+    """The statistics that a sample gives. Lets other work go on in between."""
+    total = [0.0, 0.0, 0.0]
+    with_word: Counter[str] = Counter()
+    sampled = 0
+    for number, row in enumerate(rows):
+        if number % _ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        counts = analyse(row.name or "", row.tags or (), row.description or "").counts
+        if counts:
+            sampled += 1
+            with_word.update(counts.keys())
+            for field, length in enumerate(lengths(next(iter(counts.values())))):
+                total[field] += length
+    # Rounded, because a token carries them.
+    average = Lengths(*(round(each / sampled, 2) for each in total)) if sampled else MIDDLING
+    return Statistics(_number_of(rows), average, sampled, with_word)
+
+
+def _number_of(rows: Sequence[SampleRow]) -> float:
+    if len(rows) < SAMPLE_ROWS:
+        return len(rows)
+    return (len(rows) - 1) * _RING_SIZE / max(rows[-1].token - _RING_START, 1)

@@ -1,0 +1,65 @@
+"""Suggesting words and tags while one types.
+
+The table of suggestions is a hint: each entry names a video that was submitted with it. An entry is shown if that video still has it, or
+else if another does that is found by the entry's words.
+"""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from common.text import STOP_WORDS, suggested_terms, terms
+from services.search.repository import NamedRow, SearchRepository, TermRow
+
+MOST_CHARACTERS = 1000
+LEAST_AT_ONCE, MOST_AT_ONCE = 16, 200
+MOST_ROUNDS = 20
+MOST_OTHERS = 20
+
+
+class Suggester:
+    """Suggests what begins with a text."""
+
+    def __init__(self, repository: SearchRepository) -> None:
+        self._repository = repository
+
+    async def suggest(self, query: str, most: int) -> list[str]:
+        """Up to `most` words and tags of videos that begin with a text, sorted by code point."""
+        beginning = query.strip().lower()
+        if not beginning or len(beginning) > MOST_CHARACTERS:
+            return []
+        at_once = min(max(most + most // 4, LEAST_AT_ONCE), MOST_AT_ONCE)
+        found: list[str] = []
+        after: str | None = None
+        for _ in range(MOST_ROUNDS):
+            entries = await self._repository.terms(beginning, after, at_once)
+            found += await self._living([entry for entry in entries if entry.term not in STOP_WORDS])
+            if len(found) >= most or len(entries) < at_once:
+                break
+            after = entries[-1].term
+        return found[:most]
+
+    async def _living(self, entries: Sequence[TermRow]) -> list[str]:
+        """Those of the entries that a video still has."""
+        rows = await self._repository.names(_distinct(entry.video_id for entry in entries))
+        doubtful = [entry.term for entry in entries if not _has(rows.get(entry.video_id), entry.term)]
+        gone = set(doubtful) - await self._had_by_others(doubtful)
+        return [entry.term for entry in entries if entry.term not in gone]
+
+    async def _had_by_others(self, suggestions: Sequence[str]) -> set[str]:
+        """Those of the suggestions that any of the videos has that their rarest-looking word leads to."""
+        if not suggestions:
+            return set()
+        telling = {term: max(terms(term), key=len, default="") for term in suggestions}
+        searched = [term for term in suggestions if telling[term]]
+        lists = await self._repository.postings([telling[term] for term in searched], MOST_OTHERS)
+        others = {term: [each.video_id for each in postings] for term, postings in zip(searched, lists, strict=True)}
+        rows = await self._repository.names(_distinct(each for ids in others.values() for each in ids))
+        return {term for term, ids in others.items() if any(_has(rows.get(each), term) for each in ids)}
+
+
+def _has(row: NamedRow | None, term: str) -> bool:
+    return row is not None and term in suggested_terms(row.name or "", row.tags or ())
+
+
+def _distinct(ids: Iterable[UUID]) -> list[UUID]:
+    return list(dict.fromkeys(ids))

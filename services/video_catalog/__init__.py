@@ -1,0 +1,1 @@
+"""The videos: submitting them and listing them."""

@@ -1,0 +1,7 @@
+"""Starts the video catalogue: `python -m services.video_catalog`."""
+
+from common.service import run
+from services.video_catalog.service import SERVICE
+
+if __name__ == "__main__":
+    run(SERVICE)

@@ -1,0 +1,182 @@
+"""The calls of VideoCatalogService."""
+
+from typing import Any, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from common.errors import NotFound
+from common.messages import Fields, from_ms, timestamp, to_ms, uuid_message
+from common.paging import Pages, Position, cut
+from common.shield import shielded
+from protos import video_catalog_pb2 as messages
+from protos.common_pb2 import Uuid
+from protos.video_catalog_pb2_grpc import VideoCatalogServiceServicer
+from services.video_catalog.repository import Place, PreviewRow, Submission, VideoCatalogRepository
+
+MOST_NAME_CHARACTERS = 1000
+MOST_LOCATION_CHARACTERS = 1000
+MOST_DESCRIPTION_CHARACTERS = 20_000
+MOST_TAGS = 100
+MOST_TAG_CHARACTERS = 200
+
+_LATEST = ""  # there is one list of latest videos, and this is its name in tokens
+
+
+class VideoCatalogServicer(VideoCatalogServiceServicer):
+    """Submitting videos, showing one, and listing those of a user and the latest, newest first."""
+
+    def __init__(self, repository: VideoCatalogRepository, paging_key: str, latest_days: int) -> None:
+        self._repository = repository
+        self._latest_days = latest_days
+        self._user_pages = Pages(paging_key, "GetUserVideoPreviews")
+        self._latest_pages = Pages(paging_key, "GetLatestVideoPreviews")
+
+    async def SubmitYouTubeVideo(
+        self, request: messages.SubmitYouTubeVideoRequest, context: Any
+    ) -> messages.SubmitYouTubeVideoResponse:
+        """Submit a video that is on YouTube. Its id there is not checked."""
+        fields = Fields(request)
+        location = fields.text("you_tube_video_id", MOST_LOCATION_CHARACTERS)
+        preview = f"//img.youtube.com/vi/{location}/hqdefault.jpg"
+        submission = _submission(fields, request, location, messages.YOUTUBE, preview)
+        fields.check()
+        await shielded(self._repository.submit(submission))
+        return messages.SubmitYouTubeVideoResponse()
+
+    async def SubmitUploadedVideo(
+        self, request: messages.SubmitUploadedVideoRequest, context: Any
+    ) -> messages.SubmitUploadedVideoResponse:
+        """Submit a video that was uploaded somewhere on the web."""
+        fields = Fields(request)
+        location = fields.text("upload_url", MOST_LOCATION_CHARACTERS)
+        if not _is_web_address(location):
+            fields.bad("upload_url", "must be an http or https address")
+        submission = _submission(fields, request, location, messages.UPLOAD, "")
+        fields.check()
+        await shielded(self._repository.submit(submission))
+        return messages.SubmitUploadedVideoResponse()
+
+    async def GetVideo(self, request: messages.GetVideoRequest, context: Any) -> messages.GetVideoResponse:
+        """All of a video."""
+        fields = Fields(request)
+        video_id = fields.uuid("video_id")
+        fields.check()
+        video = await self._repository.video(video_id)
+        if video is None:
+            raise NotFound(f"Video with id {request.video_id.value} was not found")
+        return messages.GetVideoResponse(
+            video_id=request.video_id,
+            user_id=uuid_message(video.user_id),
+            name=video.name,
+            description=video.description,
+            location=video.location,
+            location_type=cast(messages.VideoLocationType.ValueType, video.location_type),
+            tags=sorted(video.tags),
+            added_date=timestamp(video.added_date),
+        )
+
+    async def GetVideoPreviews(
+        self, request: messages.GetVideoPreviewsRequest, context: Any
+    ) -> messages.GetVideoPreviewsResponse:
+        """The known ones among some videos, in the order in which they were asked for."""
+        fields = Fields(request)
+        video_ids = fields.uuids("video_ids")
+        fields.check()
+        found = await self._repository.previews(set(video_ids))
+        return messages.GetVideoPreviewsResponse(
+            video_previews=[
+                _preview(found[video_id], video_id=sent)
+                for video_id, sent in zip(video_ids, request.video_ids, strict=True)
+                if video_id in found
+            ]
+        )
+
+    async def GetLatestVideoPreviews(
+        self, request: messages.GetLatestVideoPreviewsRequest, context: Any
+    ) -> messages.GetLatestVideoPreviewsResponse:
+        """A page of the latest videos of all users."""
+        fields = Fields(request)
+        size, start = fields.page_size(), _start(fields)
+        fields.check()
+        after = _place(self._latest_pages.read(request.paging_state, _LATEST))
+        rows, last = cut(await self._repository.latest(size + 1, self._latest_days, start, after), size)
+        return messages.GetLatestVideoPreviewsResponse(
+            video_previews=[_preview(row, uuid_message(row.video_id)) for row in rows],
+            paging_state=self._latest_pages.write(_LATEST, (to_ms(last.added_date), last.video_id)) if last else "",
+        )
+
+    async def GetUserVideoPreviews(
+        self, request: messages.GetUserVideoPreviewsRequest, context: Any
+    ) -> messages.GetUserVideoPreviewsResponse:
+        """A page of a user's videos."""
+        fields = Fields(request)
+        user_id, size, start = fields.uuid("user_id"), fields.page_size(), _start(fields)
+        fields.check()
+        after = _place(self._user_pages.read(request.paging_state, str(user_id)))
+        rows, last = cut(await self._repository.of_user(user_id, size + 1, start, after), size)
+        return messages.GetUserVideoPreviewsResponse(
+            user_id=request.user_id,
+            video_previews=[
+                _preview(PreviewRow(*row, user_id=user_id), uuid_message(row.video_id), user_id=request.user_id)
+                for row in rows
+            ],
+            paging_state=self._user_pages.write(str(user_id), (to_ms(last.added_date), last.video_id)) if last else "",
+        )
+
+
+def _submission(
+    fields: Fields,
+    request: messages.SubmitYouTubeVideoRequest | messages.SubmitUploadedVideoRequest,
+    location: str,
+    location_type: int,
+    preview_image_location: str,
+) -> Submission:
+    """What both ways of submitting hold, and where the video is. Tags are trimmed; empty and repeated ones are left out."""
+    tags = frozenset(filter(None, map(str.strip, request.tags)))
+    if len(tags) > MOST_TAGS:
+        fields.bad("tags", f"must be at most {MOST_TAGS}, not {len(tags):,}")
+    if any(len(tag) > MOST_TAG_CHARACTERS for tag in tags):
+        fields.bad("tags", f"must have at most {MOST_TAG_CHARACTERS} characters each")
+    return Submission(
+        fields.uuid("video_id"),
+        fields.uuid("user_id"),
+        fields.text("name", MOST_NAME_CHARACTERS),
+        fields.text("description", MOST_DESCRIPTION_CHARACTERS, blank_allowed=True),
+        location,
+        location_type,
+        preview_image_location,
+        tags,
+    )
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not any(map(str.isspace, text))
+    except ValueError:
+        return False
+
+
+def _start(fields: Fields) -> Place | None:
+    """Where a list shall begin. An id alone says nothing: its place in the list hangs on the date."""
+    added_date = fields.optional_timestamp("starting_added_date")
+    video_id = fields.optional_uuid("starting_video_id")
+    return Place(added_date, video_id) if added_date else None
+
+
+def _place(position: Position | None) -> Place | None:
+    if position is None:
+        return None
+    added_ms, video_id = cast(tuple[int, UUID], position)
+    return Place(from_ms(added_ms), video_id)
+
+
+def _preview(row: Any, video_id: Uuid, user_id: Uuid | None = None) -> messages.VideoPreview:
+    """A preview of a row of any of the lists, with the ids as they are to be spelled."""
+    return messages.VideoPreview(
+        video_id=video_id,
+        added_date=timestamp(row.added_date),
+        name=row.name or "",
+        preview_image_location=row.preview_image_location or "",
+        user_id=user_id or uuid_message(row.user_id),
+    )

@@ -1,0 +1,245 @@
+"""What writing a video comes to: the steps on all the tables that show or find it, sorted into what is written when.
+
+    before     hints that no reader takes for true while the video's row does not agree: words of the description, spellings
+    together   one logged batch: the row, the lists, the tags, the words of name and tags, and what an older form left in the index
+    after      what of the older form's traces does not fit into that batch; hints too
+
+A cluster refuses logged batches above 50 KiB by default, so what would make one too large is moved out of it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from common.database import Values, Write
+from common.messages import to_ms
+from common.text import spelling_keys, suggested_terms
+from common.word_index import Analysis, analyse, in_name_or_tags, weight
+
+Step = tuple[Write, Values]
+
+MOST_BATCH_BYTES = 36_000
+MOST_NEW_SPELLINGS = 200
+
+
+class Video(NamedTuple):
+    """A video as the table `videos` holds it."""
+
+    video_id: UUID
+    user_id: UUID
+    name: str
+    description: str
+    location: str
+    location_type: int
+    preview_image_location: str
+    tags: frozenset[str]
+    added_date: datetime
+
+
+class Steps(NamedTuple):
+    """What to write before, together in one batch, and after it."""
+
+    before: list[Step]
+    together: list[Step]
+    after: list[Step]
+
+
+INSERT_VIDEO = Write(
+    "INSERT INTO videos (videoid, userid, name, location, location_type, preview_image_location, added_date, description, tags)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_VIDEO_WITHOUT_TEXT = Write(
+    "INSERT INTO videos (videoid, userid, name, location, location_type, preview_image_location, added_date)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_TEXT = Write("INSERT INTO videos (videoid, description, tags) VALUES (?, ?, ?)")
+INSERT_USER_VIDEO = Write(
+    "INSERT INTO user_videos (userid, added_date, videoid, name, preview_image_location) VALUES (?, ?, ?, ?, ?)"
+)
+INSERT_LATEST_VIDEO = Write(
+    "INSERT INTO latest_videos (yyyymmdd, added_date, videoid, userid, name, preview_image_location) VALUES (?, ?, ?, ?, ?, ?)"
+)
+INSERT_VIDEO_BY_TAG = Write(
+    "INSERT INTO videos_by_tag (tag, videoid, added_date, userid, name, preview_image_location, tagged_date)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+DELETE_VIDEO_BY_TAG = Write("DELETE FROM videos_by_tag WHERE tag = ? AND videoid = ?")
+INSERT_TAG_BY_LETTER = Write("INSERT INTO tags_by_letter (first_letter, tag) VALUES (?, ?)")
+INSERT_WORD = Write("INSERT INTO video_words (word, weight, added_ms, videoid, counts) VALUES (?, ?, ?, ?, ?)")
+DELETE_WORD = Write("DELETE FROM video_words WHERE word = ? AND weight = ? AND added_ms = ? AND videoid = ?")
+INSERT_SPELLING = Write("INSERT INTO word_spellings (key, word) VALUES (?, ?)")
+INSERT_SUGGESTED_WORD = Write("INSERT INTO suggested_words (first_letter, term, videoid) VALUES (?, ?, ?)")
+
+WRITES = (
+    INSERT_VIDEO,
+    INSERT_VIDEO_WITHOUT_TEXT,
+    INSERT_TEXT,
+    INSERT_USER_VIDEO,
+    INSERT_LATEST_VIDEO,
+    INSERT_VIDEO_BY_TAG,
+    DELETE_VIDEO_BY_TAG,
+    INSERT_TAG_BY_LETTER,
+    INSERT_WORD,
+    DELETE_WORD,
+    INSERT_SPELLING,
+    INSERT_SUGGESTED_WORD,
+)
+
+
+def day_of(moment: datetime) -> str:
+    """The partition of latest_videos that a moment (naive UTC) belongs to: 20260131."""
+    return moment.strftime("%Y%m%d")
+
+
+def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, frozenset[str]]:
+    """All that writing `video` takes, where `older` is what the database holds of it; and the words whose spelling should be known."""
+    found = analyse(video.name, video.tags, video.description)
+    shown, text = _shown(video)
+    optional = [
+        *_tag_steps(video),
+        *(
+            _word_step(INSERT_WORD, video, word, counts)
+            for word, counts in found.counts.items()
+            if in_name_or_tags(counts)
+        ),
+        *_suggestion_steps(video),
+    ]
+    removals = _removals(video, found, older) if older else []
+    together, late = _fitting([*shown, *removals], MOST_BATCH_BYTES)
+    more, early = _fitting(optional, MOST_BATCH_BYTES - sum(map(_size, together)))
+    described = [
+        _word_step(INSERT_WORD, video, word, counts)
+        for word, counts in found.counts.items()
+        if not in_name_or_tags(counts)
+    ]
+    return Steps([*text, *early, *described], [*together, *more], late), found.spellings
+
+
+def steps_to_list(video: Video, older: Video | None) -> tuple[list[Step], frozenset[str]]:
+    """All that finding and listing `video` takes, its own row apart; to restore the other tables from `videos`."""
+    steps, spellings = steps_to_write(video, older)
+    own_row = (INSERT_VIDEO, INSERT_VIDEO_WITHOUT_TEXT, INSERT_TEXT)
+    everything = [*steps.before, *steps.together, *steps.after]
+    return [step for step in everything if step[0] not in own_row], spellings
+
+
+def spelling_steps(words: Iterable[str]) -> list[Step]:
+    """The steps that make words known as what somebody may have meant to type."""
+    return [(INSERT_SPELLING, (key, word)) for word in words for key in sorted(spelling_keys(word))]
+
+
+def batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Steps in batches that are not too large for a cluster."""
+    batch: list[Step] = []
+    size = 0
+    for step in steps:
+        if batch and size + _size(step) > MOST_BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(step)
+        size += _size(step)
+    if batch:
+        yield batch
+
+
+def _shown(video: Video) -> tuple[list[Step], list[Step]]:
+    """The row and the two lists; and, for a row that is too large for a batch, its long columns to be written before.
+
+    A row without its other columns is no video to any reader, so of a new video nobody sees the half.
+    """
+    lists: list[Step] = [
+        (
+            INSERT_USER_VIDEO,
+            (video.user_id, video.added_date, video.video_id, video.name, video.preview_image_location),
+        ),
+        (
+            INSERT_LATEST_VIDEO,
+            (
+                day_of(video.added_date),
+                video.added_date,
+                video.video_id,
+                video.user_id,
+                video.name,
+                video.preview_image_location,
+            ),
+        ),
+    ]
+    row = (
+        video.video_id,
+        video.user_id,
+        video.name,
+        video.location,
+        video.location_type,
+        video.preview_image_location,
+        video.added_date,
+    )
+    long = (video.description, set(video.tags))
+    whole = [(INSERT_VIDEO, (*row, *long)), *lists]
+    if sum(map(_size, whole)) <= MOST_BATCH_BYTES:
+        return whole, []
+    return [(INSERT_VIDEO_WITHOUT_TEXT, row), *lists], [(INSERT_TEXT, (video.video_id, *long))]
+
+
+def _tag_steps(video: Video) -> Iterator[Step]:
+    for tag in sorted(video.tags):
+        yield (
+            INSERT_VIDEO_BY_TAG,
+            (
+                tag,
+                video.video_id,
+                video.added_date,
+                video.user_id,
+                video.name,
+                video.preview_image_location,
+                video.added_date,
+            ),
+        )
+        yield INSERT_TAG_BY_LETTER, (tag[0], tag)
+
+
+def _suggestion_steps(video: Video) -> Iterator[Step]:
+    for term in sorted(suggested_terms(video.name, video.tags)):
+        yield INSERT_SUGGESTED_WORD, (term[0], term, video.video_id)
+
+
+def _word_step(write: Write, video: Video, word: str, counts: int) -> Step:
+    place = (word, weight(counts), to_ms(video.added_date), video.video_id)
+    return write, ((*place, counts) if write is INSERT_WORD else place)
+
+
+def _removals(video: Video, found: Analysis, older: Video) -> list[Step]:
+    """What the older form of a video left and the new one does not write over."""
+    former = analyse(older.name, older.tags, older.description)
+    gone: list[Step] = [(DELETE_VIDEO_BY_TAG, (tag, older.video_id)) for tag in sorted(older.tags - video.tags)]
+    for word, counts in former.counts.items():
+        if (
+            word not in found.counts
+            or weight(found.counts[word]) != weight(counts)
+            or older.added_date != video.added_date
+        ):
+            gone.append(_word_step(DELETE_WORD, older, word, counts))
+    return gone
+
+
+def _fitting(steps: Iterable[Step], room: int) -> tuple[list[Step], list[Step]]:
+    """The first steps that fit into `room` bytes, and the others."""
+    inside: list[Step] = []
+    outside: list[Step] = []
+    for step in steps:
+        room -= _size(step)
+        (inside if room >= 0 else outside).append(step)
+    return inside, outside
+
+
+def _size(step: Step) -> int:
+    """About how many bytes a step adds to a batch, rather too many than too few."""
+    return 32 + sum(map(_value_size, step[1]))
+
+
+def _value_size(value: Any) -> int:
+    if isinstance(value, str):
+        return 16 + len(value.encode())
+    if isinstance(value, set):
+        return sum(24 + len(each.encode()) for each in value)
+    return 32
