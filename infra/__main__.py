@@ -1,5 +1,8 @@
-"""The commands behind `make`: `python3 -m infra COMMAND`. Begun by the machine's Python with nothing but its standard library; it makes the
-virtual environment where that is missing and goes on inside it."""
+"""The commands behind `make`: `python3 -m infra COMMAND`.
+
+Begun by the machine's Python with nothing but its standard library; it makes the virtual environment where that is missing and goes on
+inside it.
+"""
 
 import os
 import signal
@@ -7,7 +10,7 @@ import sys
 from types import FrameType
 
 from infra import setup
-from infra.errors import InfraError
+from infra.errors import InfraError, Stopped
 from infra.layout import LOCAL, PYTHON, VENV
 
 COMMANDS = {
@@ -25,9 +28,7 @@ COMMANDS = {
     "clean": "remove .local/: the virtual environment, Cassandra, etcd, all data and logs",
 }
 
-
-class Stopped(BaseException):
-    """SIGINT or SIGTERM asked us to stop. A BaseException, so that nothing on the way takes it for a failure of its own."""
+NEEDS_CASSANDRA = ("run", "start", "test", "setup")
 
 
 def main() -> int:
@@ -41,6 +42,8 @@ def main() -> int:
             return _help(command)
         if command == "clean":
             return _clean()
+        if command in NEEDS_CASSANDRA:
+            setup.check_tools()
         with setup.one_at_a_time():
             setup.set_up_environment()
         if sys.prefix != str(VENV):

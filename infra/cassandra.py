@@ -74,8 +74,11 @@ class Cassandra(Process):
         tls: CassandraTls | None = None,
         jars: Path = CASSANDRA_JARS,
     ) -> None:
-        """`seeds` is a comma list of host:storage_port, by default the node itself. With `login`, clients must give a user and password;
-        it is the one we ask with (FIRST_LOGIN until a test changes it). `auto_bootstrap` is for a node that joins one that holds data."""
+        """Describe a node; nothing is started.
+
+        `seeds` is a comma list of host:storage_port, by default the node itself. With `login`, clients must give a user and password; it is
+        the one we ask with (FIRST_LOGIN until a test changes it). `auto_bootstrap` is for a node that joins one that holds data.
+        """
         self.host = host
         self.port = port
         self.storage_port = storage_port or free_port(host)

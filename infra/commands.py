@@ -24,7 +24,18 @@ _STOP_SECONDS = 30.0
 _SERVE_SECONDS = 60.0
 _LAST_LINES = 200
 
-OWN_CODE = ("common", "services", "client", "schema", "infra", "sampledata", "loadtest", "benchmarks", "deploy", "tests")
+OWN_CODE = (
+    "common",
+    "services",
+    "client",
+    "schema",
+    "infra",
+    "sampledata",
+    "loadtest",
+    "benchmarks",
+    "deploy",
+    "tests",
+)
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -70,7 +81,12 @@ def _start(_given: dict[str, str]) -> int:
     log = LOGS / "run.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [str(PYTHON), "-m", "infra", "run"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            [str(PYTHON), "-m", "infra", "run"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
@@ -122,7 +138,11 @@ def _status(_given: dict[str, str]) -> int:
 def _logs(given: dict[str, str]) -> int:
     """The last lines of a service's instances, or of one of the others."""
     name = given.get("SERVICE", "")
-    files = {"schema": LOGS / "schema.log", "cassandra": DATA / "cassandra" / "system.log", "etcd": DATA / "etcd" / "etcd.log"}
+    files = {
+        "schema": LOGS / "schema.log",
+        "cassandra": DATA / "cassandra" / "system.log",
+        "etcd": DATA / "etcd" / "etcd.log",
+    }
     if name and name not in SERVICES and name not in files:
         raise InfraError(f"SERVICE={name} is none of {', '.join([*SERVICES, *files])}")
     path = files.get(name, LOGS / "services.log")
@@ -149,7 +169,9 @@ def _scale(given: dict[str, str]) -> int:
     slug = _service(given)
     wanted = given.get("N", "")
     if not wanted.isdigit() or int(wanted) > MOST_INSTANCES:
-        raise InfraError(f"N={wanted} is not a number from 0 to {MOST_INSTANCES}, as in `make scale SERVICE=comments N=4`")
+        raise InfraError(
+            f"N={wanted} is not a number from 0 to {MOST_INSTANCES}, as in `make scale SERVICE=comments N=4`"
+        )
     _require_running()
     supervisor = Supervisor()
     slots = [slot for slot in supervisor.slots() if slot.slug == slug]
@@ -206,7 +228,9 @@ async def _until_serving(settings: InfraSettings, slots: list[Slot]) -> None:
                     say(f"{waiting.pop(port).name} serves, advertised as {seen.key}")
             if waiting and time.monotonic() > deadline:
                 names = ", ".join(slot.name for slot in waiting.values())
-                raise InfraError(f"{names}: not serving after {_SERVE_SECONDS:.0f} s; `make logs SERVICE={slots[0].slug}` says why")
+                raise InfraError(
+                    f"{names}: not serving after {_SERVE_SECONDS:.0f} s; `make logs SERVICE={slots[0].slug}` says why"
+                )
             await asyncio.sleep(0.2)
 
 

@@ -9,7 +9,16 @@ import struct
 from dataclasses import dataclass
 
 REQUEST_VERSION = 0x04
-ERROR, STARTUP, READY, AUTHENTICATE, QUERY, RESULT, AUTH_RESPONSE, AUTH_SUCCESS = 0x00, 0x01, 0x02, 0x03, 0x07, 0x08, 0x0F, 0x10
+ERROR, STARTUP, READY, AUTHENTICATE, QUERY, RESULT, AUTH_RESPONSE, AUTH_SUCCESS = (
+    0x00,
+    0x01,
+    0x02,
+    0x03,
+    0x07,
+    0x08,
+    0x0F,
+    0x10,
+)
 CONSISTENCY_ONE = 0x0001
 QUESTION = "SELECT release_version FROM system.local"
 
@@ -33,7 +42,12 @@ def answers(host: str, port: int, *, login: Login | None = None, tls: bool = Fal
             if kind not in (READY, AUTH_SUCCESS):
                 return False
             question = QUESTION.encode()
-            return _ask(stream, QUERY, struct.pack("!i", len(question)) + question + struct.pack("!HB", CONSISTENCY_ONE, 0)) == RESULT
+            return (
+                _ask(
+                    stream, QUERY, struct.pack("!i", len(question)) + question + struct.pack("!HB", CONSISTENCY_ONE, 0)
+                )
+                == RESULT
+            )
     except OSError:
         return False
 

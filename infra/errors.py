@@ -1,4 +1,8 @@
-"""What a person can put right: said in one sentence, without a trace."""
+"""How a command ends early: by a mistake that a person can put right, said in one sentence, or because it was asked to stop."""
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM asked us to stop. A BaseException, so that nothing on the way takes it for a failure of its own."""
 
 
 class InfraError(Exception):

@@ -44,8 +44,11 @@ class Etcd(Process):
         tls: EtcdTls | None = None,
         options: Sequence[str] = (),
     ) -> None:
-        """`members` is etcd's own list (name=http://host:port,...) where there are several; `program` another etcd than the pinned 3.5;
-        `options` are further flags of etcd, passed as they are."""
+        """Describe a member; nothing is started.
+
+        `members` is etcd's own list (name=http://host:port,...) where there are several; `program` another etcd than the pinned 3.5;
+        `options` are further flags of etcd, passed as they are.
+        """
         self.data = folder / "data"
         self.host = host
         self.port = port
@@ -112,7 +115,9 @@ def etcd_cluster(folder: Path, size: int = 3, *, v2: bool = True, program: Path 
         nodes = []
         for number, peer_port in enumerate(peer_ports, 1):
             name = f"etcd-{number}"
-            node = Etcd(folder / name, free_port(), name=name, peer_port=peer_port, members=members, v2=v2, program=program)
+            node = Etcd(
+                folder / name, free_port(), name=name, peer_port=peer_port, members=members, v2=v2, program=program
+            )
             # Started without waiting: a member is healthy only when most of the others are there.
             node.start()
             stack.callback(node.stop)
@@ -137,17 +142,24 @@ def etcd_without_v2(local: Path) -> Path:
     if program.exists():
         return program
     if shutil.which("go") is None:
-        raise InfraError("Go is not installed, and etcd 3.6 is built with it: install it with `apt-get install golang`, or from go.dev")
+        raise InfraError(
+            "Go is not installed, and etcd 3.6 is built with it: install it with `apt-get install golang`, or from go.dev"
+        )
     work = folder.with_name(f"{folder.name}.building-{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
         (work / "go.mod").write_text("module killrvideo/etcd\n", encoding="utf-8")
         # Required by a module of ours, because `go install` of it alone refuses the replace lines in its go.mod.
-        for step in (["get", f"go.etcd.io/etcd/server/v3@{VERSION_WITHOUT_V2}"], ["build", "-o", "etcd", "go.etcd.io/etcd/server/v3"]):
+        for step in (
+            ["get", f"go.etcd.io/etcd/server/v3@{VERSION_WITHOUT_V2}"],
+            ["build", "-o", "etcd", "go.etcd.io/etcd/server/v3"],
+        ):
             done = subprocess.run(["go", *step], cwd=work, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise InfraError(f"etcd {VERSION_WITHOUT_V2} could not be built: go {step[0]} said:\n{done.stderr.strip()[-2000:]}")
+                raise InfraError(
+                    f"etcd {VERSION_WITHOUT_V2} could not be built: go {step[0]} said:\n{done.stderr.strip()[-2000:]}"
+                )
         folder.mkdir(parents=True, exist_ok=True)
         (work / "etcd").replace(program)
     finally:

@@ -64,9 +64,11 @@ class Fleet:
         """Nothing more is opened."""
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Let go of all connections."""
-        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        await asyncio.gather(*(channel.close(None) for channel in self._channels.values()))
         await self._registry.close()
 
     async def look(self) -> list[Seen]:
@@ -83,7 +85,10 @@ class Fleet:
         self._known[slug] |= keys.keys()
         addresses = sorted(self._known[slug])
         healths = await asyncio.gather(*map(self._health, addresses))
-        found = [Seen(slug, address, keys.get(address, ""), health) for address, health in zip(addresses, healths, strict=True)]
+        found = [
+            Seen(slug, address, keys.get(address, ""), health)
+            for address, health in zip(addresses, healths, strict=True)
+        ]
         gone = {seen.address for seen in found if not seen.key and seen.health == NO_ANSWER}
         self._known[slug] -= gone
         return [seen for seen in found if seen.address not in gone]
@@ -92,10 +97,17 @@ class Fleet:
         channel = self._channels.get(address)
         if channel is None:
             # Its own connection, tried again soon: an instance comes back on its port within seconds.
-            options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000)]
+            options = [
+                ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.min_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 500),
+            ]
             channel = self._channels[address] = aio.insecure_channel(address, options)
         try:
-            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=_ASK_SECONDS)
+            answer = await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=_ASK_SECONDS
+            )
         except grpc.RpcError:
             return NO_ANSWER
         return SERVING if answer.status == health_pb2.HealthCheckResponse.SERVING else NOT_SERVING
@@ -113,7 +125,9 @@ def table(seen: list[Seen]) -> str:
         here = [one for one in seen if one.slug == slug]
         rows += [(slug, one.address, one.key or "-", one.health) for one in here] or [(slug, "-", "-", "no instance")]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def changes(before: list[Seen], after: list[Seen]) -> list[str]:

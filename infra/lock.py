@@ -20,7 +20,9 @@ def running(path: Path = LOCK) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InfraError(f"KillrVideo runs already (process {holder(path)}): `make status` shows it, `make stop` ends it") from None
+            raise InfraError(
+                f"KillrVideo runs already (process {holder(path)}): `make status` shows it, `make stop` ends it"
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from common.database import DatabaseError, Select, connect
 from common.errors import ServiceError
 from infra.cassandra import Cassandra
-from infra.errors import InfraError
+from infra.errors import InfraError, Stopped
 from infra.etcd import Etcd
 from infra.fleet import Fleet, Seen, changes, missing, table
 from infra.layout import DATA, LOGS, PYTHON, ROOT, RUN
@@ -25,7 +24,8 @@ from infra.supervision import base_ports, write_configuration
 READY = RUN / "ready"
 """There while everything serves; `make start` waits for it."""
 
-_READY_SECONDS = 180.0
+_READY_SECONDS = 300.0
+_PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _ENDURE_SECONDS = 30.0
 
@@ -48,11 +48,19 @@ class Machine:
         contact = {"KILLRVIDEO_DSE_CONTACT_POINTS": f"127.0.0.1:{settings.cassandra_port}", "PYTHONUNBUFFERED": "1"}
         self.etcd = Etcd(DATA / "etcd", settings.etcd_port, peer_port=settings.etcd_peer_port)
         self.cassandra = Cassandra(
-            DATA / "cassandra", settings.cassandra_port, storage_port=settings.cassandra_storage_port, heap_mb=settings.cassandra_heap
+            DATA / "cassandra",
+            settings.cassandra_port,
+            storage_port=settings.cassandra_storage_port,
+            heap_mb=settings.cassandra_heap,
         )
         self.cassandra.stop_seconds = 5.0
         self.schema = Process(
-            "the schema step", [str(PYTHON), "-m", "schema", "--stay"], LOGS / "schema.log", environment={**services, **contact}, folder=ROOT, stop_seconds=2.0
+            "the schema step",
+            [str(PYTHON), "-m", "schema", "--stay"],
+            LOGS / "schema.log",
+            environment={**services, **contact},
+            folder=ROOT,
+            stop_seconds=2.0,
         )
         configuration = RUN / "supervisord.conf"
         write_configuration(configuration, settings.port_offset)
@@ -106,7 +114,10 @@ class Machine:
         for process in self.processes:
             if not process.alive:
                 end = _crash(process.log_text()) if process is self.supervisord else ""
-                raise InfraError(end or f"{process.name} ended with {process.exit_code}; the end of {process.log}:\n{process.log_end()}")
+                raise InfraError(
+                    end
+                    or f"{process.name} ended with {process.exit_code}; the end of {process.log}:\n{process.log_end()}"
+                )
 
 
 def service_environment(settings: InfraSettings) -> dict[str, str]:
@@ -136,6 +147,10 @@ def run(settings: InfraSettings) -> int:
     with machine.started():
         try:
             asyncio.run(_until_stopped(machine, begun))
+        except Stopped:
+            # Asked to stop while everything ran: that is how it is meant to end.
+            if not READY.exists():
+                raise
         finally:
             READY.unlink(missing_ok=True)
             say("stopping")
@@ -157,14 +172,20 @@ async def _until_stopped(machine: Machine, begun: float) -> None:
 async def _until_all_serve(machine: Machine, fleet: Fleet) -> list[Seen]:
     """Wait for all seven; raise InfraError when a process ends instead, or after a time that is long enough for any machine."""
     deadline = time.monotonic() + _READY_SECONDS
-    cassandra = ""
+    patience = time.monotonic() + _PATIENCE_SECONDS
+    cassandra = False
     while absent := missing(seen := await fleet.look()):
         machine.check()
         if time.monotonic() > deadline:
-            raise InfraError(f"after {_READY_SECONDS:.0f} s these do not serve: {', '.join(absent)}; see `make logs` and {LOGS}")
+            raise InfraError(
+                f"after {_READY_SECONDS:.0f} s these do not serve: {', '.join(absent)}; see `make logs` and {LOGS}"
+            )
         if not cassandra and await asyncio.to_thread(machine.cassandra.is_ready):
-            cassandra = "Cassandra answers"
-            say(cassandra)
+            cassandra = True
+            say("Cassandra answers")
+        if time.monotonic() > patience:
+            patience += _PATIENCE_SECONDS
+            say(f"waiting for {', '.join(absent) if cassandra else 'Cassandra'}")
         await asyncio.sleep(0.2)
     return seen
 
@@ -177,17 +198,18 @@ async def _load_sample_data(machine: Machine) -> None:
     begun.touch()
     say("loading the sample data")
     environment = {**os.environ, **service_environment(machine.settings)}
-    child = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", str(PYTHON), "-m", "sampledata"], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+    # Its own session: Ctrl-C reaches us alone. It prints to our terminal, so no log of its own.
+    command = ["setpriv", "--pdeathsig", "KILL", str(PYTHON), "-m", "sampledata"]
+    child = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=environment, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
     )
     try:
-        while child.poll() is None:
-            await asyncio.sleep(0.1)
+        code = await child.wait()
     finally:
-        child.kill()
-        child.wait()
-    if child.returncode:
-        say(f"the sample data was not loaded whole (exit code {child.returncode}); the next `make run` tries again")
+        if child.returncode is None:
+            child.kill()
+    if code:
+        say(f"the sample data was not loaded whole (exit code {code}); the next `make run` tries again")
     else:
         begun.unlink()
 
@@ -216,7 +238,10 @@ async def _watch(machine: Machine, fleet: Fleet, seen: list[Seen]) -> None:
         for process in machine.processes:
             if process.alive:
                 continue
-            if process is machine.supervisord or time.monotonic() - restarted.get(process.name, -_ENDURE_SECONDS) < _ENDURE_SECONDS:
+            if (
+                process is machine.supervisord
+                or time.monotonic() - restarted.get(process.name, -_ENDURE_SECONDS) < _ENDURE_SECONDS
+            ):
                 machine.check()
             say(f"{time.strftime('%H:%M:%S')}  {process.name} ended with {process.exit_code}; starting it again")
             restarted[process.name] = time.monotonic()
@@ -227,7 +252,7 @@ def introduction(machine: Machine) -> str:
     """Two or three calls to try, and what can be hurt."""
     settings = machine.settings
     port = base_ports(settings.port_offset)["video_catalog"] + 1
-    etcd = "" if settings.etcd_port == 2379 else f"KILLRVIDEO_ETCD={settings.etcd} "  # noqa: PLR2004  # etcd's own port, which the client takes by itself
+    etcd = "" if settings.etcd_port == 2379 else f"KILLRVIDEO_ETCD={settings.etcd} "
     python = os.path.relpath(PYTHON, ROOT)
     return f"""Try:
   {etcd}{python} -m client call VideoCatalogService GetLatestVideoPreviews '{{"page_size": 3}}'
@@ -258,4 +283,3 @@ def _stop(process: Process) -> None:
 def _keep_one_older(log: Path) -> None:
     if log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
-

@@ -36,4 +36,6 @@ def free_port(host: str = "127.0.0.1") -> int:
 def require_free(port: int, what: str, setting: str, host: str = "127.0.0.1") -> None:
     """Raise InfraError, naming the port and the setting that moves it, if the port is taken."""
     if not is_free(port, host):
-        raise InfraError(f"port {port} for {what} on {host} is taken by another program; stop it, or choose another with {setting}")
+        raise InfraError(
+            f"port {port} for {what} on {host} is taken by another program; stop it, or choose another with {setting}"
+        )

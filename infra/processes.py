@@ -101,9 +101,13 @@ class Process:
         deadline = time.monotonic() + timeout
         while not self.is_ready():
             if not self.alive:
-                raise InfraError(f"{self.name} ended with {self.exit_code} instead of serving; the end of {self.log}:\n{self.log_end()}")
+                raise InfraError(
+                    f"{self.name} ended with {self.exit_code} instead of serving; the end of {self.log}:\n{self.log_end()}"
+                )
             if time.monotonic() > deadline:
-                raise InfraError(f"{self.name} does not serve after {timeout:.0f} s; the end of {self.log}:\n{self.log_end()}")
+                raise InfraError(
+                    f"{self.name} does not serve after {timeout:.0f} s; the end of {self.log}:\n{self.log_end()}"
+                )
             time.sleep(POLL_SECONDS)
 
     def send(self, number: signal.Signals) -> None:
@@ -163,7 +167,9 @@ class Process:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop in order."""
         self.stop()
 

@@ -12,10 +12,19 @@ class InfraSettings(Settings):
     """What `make run` and its companions read. `cassandra_port` is the services' setting of that name."""
 
     etcd_port: int = Field(2379, ge=1, le=65_535, description="Port of the etcd that `make run` starts.")
-    etcd_peer_port: int = Field(2380, ge=1, le=65_535, description="Port on which that etcd would talk to others of its kind.")
-    cassandra_storage_port: int = Field(7000, ge=1, le=65_535, description="Port on which the Cassandra of `make run` would talk to other nodes.")
+    etcd_peer_port: int = Field(
+        2380, ge=1, le=65_535, description="Port on which that etcd would talk to others of its kind."
+    )
+    cassandra_storage_port: int = Field(
+        7000, ge=1, le=65_535, description="Port on which the Cassandra of `make run` would talk to other nodes."
+    )
     cassandra_heap: int = Field(1024, ge=256, le=32_768, description="Heap of that Cassandra in MB.")
-    port_offset: int = Field(0, ge=0, le=LAST_OFFSET, description="Added to every service's port by `make run`, in whole hundreds, so that two copies fit on one machine.")
+    port_offset: int = Field(
+        0,
+        ge=0,
+        le=LAST_OFFSET,
+        description="Added to every service's port by `make run`, in whole hundreds, so that two copies fit on one machine.",
+    )
 
     @field_validator("port_offset")
     @classmethod

@@ -1,5 +1,7 @@
-"""Sets up what is missing: the virtual environment and Cassandra's jars. Each is whole or not there: what an interrupted set-up left is made
-anew. Standard library only: this is what makes the rest available."""
+"""Sets up what is missing: the virtual environment and Cassandra's jars.
+
+Each is whole or not there: what an interrupted set-up left is made anew. Standard library only: this is what makes the rest available.
+"""
 
 import contextlib
 import errno
@@ -70,7 +72,9 @@ def set_up_environment() -> None:
     if environment_is_ready():
         return
     if sys.version_info < (3, 11):  # noqa: UP036  # the person's python3 may be any
-        raise InfraError(f"Python 3.11 or newer is needed, and this is {sys.version.split()[0]}: start with a newer one, `make PYTHON=python3.11`")
+        raise InfraError(
+            f"Python 3.11 or newer is needed, and this is {sys.version.split()[0]}: start with a newer one, `make PYTHON=python3.11`"
+        )
     _require_space()
     marker = VENV / "complete"
     if marker.exists():
@@ -79,7 +83,10 @@ def set_up_environment() -> None:
     else:
         shutil.rmtree(VENV, ignore_errors=True)
         say(f"virtual environment: {VENV}")
-        _run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment could not be made; on Debian: `apt-get install python3-venv`")
+        _run(
+            [sys.executable, "-m", "venv", str(VENV)],
+            "the virtual environment could not be made; on Debian: `apt-get install python3-venv`",
+        )
     pinned = sum(1 for path in REQUIREMENTS for line in path.read_text(encoding="utf-8").splitlines() if "==" in line)
     progress = Progress("Python packages", pinned)
 
@@ -90,7 +97,21 @@ def set_up_environment() -> None:
             progress.end("fetched, installing")
 
     requirements = str(REQUIREMENTS[-1])
-    _run([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "-r", requirements], "pip failed", follow)
+    _run(
+        [
+            str(PYTHON),
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--progress-bar",
+            "off",
+            "-r",
+            requirements,
+        ],
+        "pip failed",
+        follow,
+    )
     progress.end("installed")
     _write(marker, _requirements_digest())
 
@@ -101,8 +122,7 @@ def set_up_cassandra() -> None:
     if _jars_are_whole(home):
         return
     java = find_java()
-    if shutil.which("mvn") is None:
-        raise InfraError("Maven is not installed, and it fetches Cassandra's jars: on Debian `apt-get install maven`")
+    maven = _find_maven()
     _require_space()
     partial = home.with_name(f"{home.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -114,7 +134,14 @@ def set_up_cassandra() -> None:
 
     progress.step("Maven looks what is needed")
     _run(
-        ["mvn", "-B", "-f", str(ROOT / "infra" / "pom.xml"), "dependency:copy-dependencies", f"-DoutputDirectory={partial / 'jars'}"],
+        [
+            maven,
+            "-B",
+            "-f",
+            str(ROOT / "infra" / "pom.xml"),
+            "dependency:copy-dependencies",
+            f"-DoutputDirectory={partial / 'jars'}",
+        ],
         "Maven could not fetch Cassandra's jars",
         follow,
         {"JAVA_HOME": str(java.parent.parent)},
@@ -128,21 +155,37 @@ def set_up_cassandra() -> None:
     progress.end(f"{len(jars)} jars in {home}")
 
 
+def check_tools() -> None:
+    """Raise InfraError if Java or (where it is still needed) Maven is missing: before the minutes that the rest takes."""
+    find_java()
+    if not _jars_are_whole(CASSANDRA_JARS.parent):
+        _find_maven()
+
+
+def _find_maven() -> str:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise InfraError("Maven is not installed, and it fetches Cassandra's jars: on Debian `apt-get install maven`")
+    return maven
+
+
 def find_java() -> Path:
-    """A Java 17: that of JAVA_HOME, the one in PATH, or Debian's. Raises InfraError saying what there is instead."""
-    seen = []
+    """A Java 17: that of JAVA_HOME, else the one in PATH. Raises InfraError saying what there is instead."""
     home = os.environ.get("JAVA_HOME")
-    for program in (Path(home) / "bin" / "java" if home else None, shutil.which("java"), *Path("/usr/lib/jvm").glob("*17*/bin/java")):
-        if program is None or not Path(program).exists():
-            continue
-        said = subprocess.run([str(program), "-version"], capture_output=True, text=True, check=False).stderr
-        found = re.search(r'version "(?:1\.)?(\d+)', said)
-        if found and int(found[1]) == JAVA_VERSION:
-            return Path(program).resolve()
-        seen.append(f"{program} is Java {found[1]}, too {'old' if int(found[1]) < JAVA_VERSION else 'new'}" if found else f"{program} does not run")
-    if seen:
-        raise InfraError(f"Cassandra needs Java {JAVA_VERSION}, but {'; '.join(seen)}: on Debian {DEBIAN_JAVA}, or set JAVA_HOME to one")
-    raise InfraError(f"Java is not installed, and Cassandra needs Java {JAVA_VERSION}: on Debian {DEBIAN_JAVA}")
+    program = f"{home}/bin/java" if home else shutil.which("java")
+    if program is None or not Path(program).exists():
+        where = f" in JAVA_HOME ({home})" if home else ""
+        raise InfraError(f"there is no Java{where}, and Cassandra needs Java {JAVA_VERSION}: on Debian {DEBIAN_JAVA}")
+    said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    if found is None or int(found[1]) != JAVA_VERSION:
+        version = (
+            f"Java {found[1]}, too {'old' if int(found[1]) < JAVA_VERSION else 'new'}" if found else "no Java that runs"
+        )
+        raise InfraError(
+            f"Cassandra needs Java {JAVA_VERSION}, and {program} is {version}: on Debian {DEBIAN_JAVA}, then set JAVA_HOME if it is not the first in PATH"
+        )
+    return Path(program).resolve()
 
 
 class Progress:
@@ -159,7 +202,7 @@ class Progress:
         count = f"{min(self._done, self._total)} of {self._total}" if self._total else f"{self._done} fetched"
         line = f"{self._title}: {count}, {what}"
         if sys.stdout.isatty():
-            print(f"\r\033[K{line[:shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+            print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
         elif self._done % 20 == (0 if self._total is None else 1):
             say(line)
 
@@ -182,10 +225,17 @@ def is_full_disk(error: BaseException) -> bool:
 
 def full_disk() -> InfraError:
     """The sentence for a full disk."""
-    return InfraError(f"the disk of {LOCAL} is full ({_free_mb()} MB free): make room and repeat the command; it goes on where it is safe to")
+    return InfraError(
+        f"the disk of {LOCAL} is full ({_free_mb()} MB free): make room and repeat the command; it goes on where it is safe to"
+    )
 
 
-def _run(command: list[str], failure: str, follow: Callable[[str], None] | None = None, environment: dict[str, str] | None = None) -> None:
+def _run(
+    command: list[str],
+    failure: str,
+    follow: Callable[[str], None] | None = None,
+    environment: dict[str, str] | None = None,
+) -> None:
     """Run a step of the set-up to its end, giving each line to `follow`; all of it ends at once when we are interrupted or killed."""
     lines: list[str] = []
     with subprocess.Popen(
@@ -199,8 +249,7 @@ def _run(command: list[str], failure: str, follow: Callable[[str], None] | None 
         start_new_session=True,
     ) as child:
         try:
-            assert child.stdout is not None
-            for line in child.stdout:
+            for line in child.stdout or ():
                 lines.append(line.rstrip())
                 if follow:
                     follow(line)
@@ -218,7 +267,9 @@ def _run(command: list[str], failure: str, follow: Callable[[str], None] | None 
 
 def _require_space() -> None:
     if _free_mb() < FREE_MB:
-        raise InfraError(f"only {_free_mb()} MB are free on the disk of {LOCAL}, and the set-up with its data needs {FREE_MB} MB: make room")
+        raise InfraError(
+            f"only {_free_mb()} MB are free on the disk of {LOCAL}, and the set-up with its data needs {FREE_MB} MB: make room"
+        )
 
 
 def _free_mb() -> int:
@@ -241,7 +292,9 @@ def _require_whole(jar: Path) -> None:
     except zipfile.BadZipFile:
         damaged = "the whole"
     if damaged:
-        raise InfraError(f"{jar.name} came damaged out of Maven's own store: delete it below ~/.m2/repository and repeat the command")
+        raise InfraError(
+            f"{jar.name} came damaged out of Maven's own store: delete it below ~/.m2/repository and repeat the command"
+        )
 
 
 def _requirements_digest() -> str:

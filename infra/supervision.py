@@ -21,6 +21,10 @@ MOST_INSTANCES = 99
 # In /tmp because the path of a socket may have no more than 107 characters; named after .local/ so that each checkout has its own.
 SOCKET = Path(f"/tmp/killrvideo-{hashlib.sha256(str(LOCAL).encode()).hexdigest()[:12]}.sock")  # noqa: S108  # chmod 0700 below
 
+# What supervisord.conf itself says, for those who start it by hand.
+PLAIN_SOCKET = "/tmp/killrvideo-supervisor.sock"  # noqa: S108
+PLAIN_PID_FILE = "/tmp/killrvideo-supervisord.pid"  # noqa: S108
+
 # As in supervisord.conf: the hundreds of the port, then the number of the instance.
 _PORT = re.compile(r'(KILLRVIDEO_LISTEN_PORT=")(\d\d)(%\(process_num\)02d")')
 _PROGRAM = re.compile(r"^\[program:(\w+)\]\n(?:.*\n)*?environment=KILLRVIDEO_LISTEN_PORT=\"(\d\d)", re.MULTILINE)
@@ -48,7 +52,10 @@ class Slot:
 
 def base_ports(offset: int = 0) -> dict[str, int]:
     """The port of each service's first instance but one: instance n listens on this plus n."""
-    ports = {slug: int(hundreds) * 100 + offset for slug, hundreds in _PROGRAM.findall(CONFIGURATION.read_text(encoding="utf-8"))}
+    ports = {
+        slug: int(hundreds) * 100 + offset
+        for slug, hundreds in _PROGRAM.findall(CONFIGURATION.read_text(encoding="utf-8"))
+    }
     return {slug: port for slug, port in ports.items() if not slug.endswith("_further")}
 
 
@@ -56,7 +63,7 @@ def write_configuration(target: Path, offset: int) -> None:
     """A copy of supervisord.conf with the ports moved by `offset` (whole hundreds) and the socket of this checkout."""
     text = CONFIGURATION.read_text(encoding="utf-8")
     text = _PORT.sub(lambda found: f"{found[1]}{int(found[2]) + offset // 100}{found[3]}", text)
-    text = text.replace("/tmp/killrvideo-supervisor.sock", str(SOCKET)).replace("/tmp/killrvideo-supervisord.pid", f"{target.parent}/supervisord.pid")  # noqa: S108
+    text = text.replace(PLAIN_SOCKET, str(SOCKET)).replace(PLAIN_PID_FILE, f"{target.parent}/supervisord.pid")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
 

@@ -79,8 +79,10 @@ def settings(environment: dict[str, str]) -> Settings:
 
 
 @pytest.fixture
-async def open_database(cassandra: Cassandra, settings: Settings) -> AsyncIterator[Callable[[Iterable[Statement]], Awaitable[Database]]]:
-    """Opens sessions on the real Cassandra: `database = await open_database(STATEMENTS)`."""
+async def open_database(
+    cassandra: Cassandra, settings: Settings
+) -> AsyncIterator[Callable[[Iterable[Statement]], Awaitable[Database]]]:
+    """Sessions on the real Cassandra, with the given statements prepared."""
     async with AsyncExitStack() as stack:
         registry = await open_registry(settings)
         stack.push_async_callback(registry.close)
@@ -94,12 +96,16 @@ async def open_database(cassandra: Cassandra, settings: Settings) -> AsyncIterat
 
 
 @pytest.fixture
-def start_service(cassandra: Cassandra, environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
+def start_service(
+    cassandra: Cassandra, environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., ServiceProcess]]:
     """Starts services: `start_service("comments")`, with further settings by name, `port=` for a certain port, `wait=False` to go on at once."""
     with ExitStack() as stack:
 
         def start(*slugs: str, port: int | None = None, wait: bool = True, **more: str) -> ServiceProcess:
-            process = ServiceProcess(slugs[0] if len(slugs) == 1 else slugs, tmp_path, {**environment, **more}, port=port)
+            process = ServiceProcess(
+                slugs[0] if len(slugs) == 1 else slugs, tmp_path, {**environment, **more}, port=port
+            )
             process.start()
             stack.callback(process.stop)
             if wait:
@@ -110,15 +116,18 @@ def start_service(cassandra: Cassandra, environment: dict[str, str], tmp_path: P
 
 
 @pytest.fixture(scope="session")
-def services(cassandra: Cassandra, environment: dict[str, str], run_folder: Path) -> Iterator[dict[str, ServiceProcess]]:
+def services(
+    cassandra: Cassandra, environment: dict[str, str], run_folder: Path
+) -> Iterator[dict[str, ServiceProcess]]:
     """All seven, one process each, by short name; for tests that leave them as they are."""
     with ExitStack() as stack:
         processes = {slug: ServiceProcess(slug, run_folder / "services", environment) for slug in SERVICES}
-        # All asked to end before the first is waited for: they drain side by side.
         for process in processes.values():
             process.start()
             stack.callback(process.stop)
-        stack.callback(lambda: [process.terminate() for process in processes.values()])
+        # All asked to end before the first is waited for: they drain side by side.
+        for process in processes.values():
+            stack.callback(process.terminate)
         for process in processes.values():
             process.wait_ready(READY_SECONDS)
         yield processes

@@ -36,7 +36,9 @@ class ServiceProcess(Process):
     It is ready when its health says SERVING and all its names are advertised. Beside what a Process offers: `port`, `address`, `slugs`.
     """
 
-    def __init__(self, slugs: str | Sequence[str], folder: Path, environment: Mapping[str, str], *, port: int | None = None) -> None:
+    def __init__(
+        self, slugs: str | Sequence[str], folder: Path, environment: Mapping[str, str], *, port: int | None = None
+    ) -> None:
         """`environment` holds the KILLRVIDEO_ settings, KILLRVIDEO_ETCD among them; its log is a new file in `folder`."""
         self.slugs = [slugs] if isinstance(slugs, str) else list(slugs)
         self.port = port or free_port()
@@ -54,14 +56,18 @@ class ServiceProcess(Process):
 
     def is_ready(self) -> bool:
         """Whether it serves and is advertised."""
-        return serving(self.address) and all(self.address in advertised(self.etcd, SERVICES[slug]).values() for slug in self.slugs)
+        return serving(self.address) and all(
+            self.address in advertised(self.etcd, SERVICES[slug]).values() for slug in self.slugs
+        )
 
 
 def serving(address: str, service: str = "", timeout: float = 1.0) -> bool:
     """Whether the server at `address` answers that `service` ('' for the whole) is SERVING."""
     with grpc.insecure_channel(address) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout)
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=service), timeout=timeout
+            )
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
@@ -90,17 +96,29 @@ def _from_v2(etcd: str, service: str) -> dict[str, str]:
 
 def _from_v3(etcd: str, service: str) -> dict[str, str]:
     prefix = f"{KEYS}/{service}/"
-    query = {"key": base64.b64encode(prefix.encode()).decode(), "range_end": base64.b64encode((prefix[:-1] + "0").encode()).decode()}
+    query = {
+        "key": base64.b64encode(prefix.encode()).decode(),
+        "range_end": base64.b64encode((prefix[:-1] + "0").encode()).decode(),
+    }
     request = urllib.request.Request(f"http://{etcd}/v3/kv/range", json.dumps(query).encode())
     with urllib.request.urlopen(request, timeout=2) as answer:
         rows = json.load(answer).get("kvs", [])
-    return {base64.b64decode(row["key"]).decode().removeprefix(prefix): base64.b64decode(row["value"]).decode() for row in rows}
+    return {
+        base64.b64decode(row["key"]).decode().removeprefix(prefix): base64.b64decode(row["value"]).decode()
+        for row in rows
+    }
 
 
-def run_module(module: str, *arguments: str, environment: Mapping[str, str], folder: Path, timeout: float = 120.0) -> str:
+def run_module(
+    module: str, *arguments: str, environment: Mapping[str, str], folder: Path, timeout: float = 120.0
+) -> str:
     """Run `python -m module …` to its end and return what it printed; fails the test when it does not exit with 0."""
     process = Process(
-        module, [sys.executable, "-m", module, *arguments], folder / f"{module}-{time.monotonic_ns()}.log", environment=environment, folder=ROOT
+        module,
+        [sys.executable, "-m", module, *arguments],
+        folder / f"{module}-{time.monotonic_ns()}.log",
+        environment=environment,
+        folder=ROOT,
     )
     process.start()
     try:

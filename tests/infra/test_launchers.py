@@ -60,7 +60,9 @@ def test_a_paused_etcd_is_not_ready_and_goes_on_when_resumed(tmp_path: Path) -> 
 
 
 def test_a_process_that_ends_instead_of_serving_is_shown_with_its_log(tmp_path: Path) -> None:
-    quitter = Process("quitter", [sys.executable, "-c", "raise SystemExit('the disk is upside down')"], tmp_path / "log")
+    quitter = Process(
+        "quitter", [sys.executable, "-c", "raise SystemExit('the disk is upside down')"], tmp_path / "log"
+    )
     quitter.is_ready = lambda: False  # type: ignore[method-assign]
     with pytest.raises(InfraError, match=r"quitter ended with 1 instead of serving[\s\S]*the disk is upside down"):
         quitter.__enter__()
@@ -85,7 +87,9 @@ etcd.__enter__()
 print(etcd.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", starter], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", starter], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
     pid = int(done.stdout)
 
     def gone() -> bool:

@@ -1,0 +1,158 @@
+"""The set-up and the mistakes of newcomers: each gets one clear sentence and a non-zero exit, before anything is started."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from infra import setup
+from infra.errors import InfraError
+from infra.etcd import Etcd
+from infra.layout import CASSANDRA_JARS, LAYOUT, ROOT, VENV
+from infra.processes import Process, wait_until
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    """A .local/ of the test's own, with the virtual environment and the jars of this checkout."""
+    folder = tmp_path / "local"
+    folder.mkdir()
+    (folder / "version").write_text(f"{LAYOUT}\n")
+    (folder / "venv").symlink_to(VENV)
+    (folder / CASSANDRA_JARS.parent.name).symlink_to(CASSANDRA_JARS.parent)
+    return folder
+
+
+def refused(command: str, local: Path, **environment: str) -> tuple[int, str]:
+    """Exit code of a command that must fail, and what it printed, which is no trace."""
+    done = subprocess.run(
+        [sys.executable, "-m", "infra", command],
+        cwd=ROOT,
+        env={**os.environ, "KILLRVIDEO_LOCAL": str(local), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in text
+    return done.returncode, text
+
+
+def with_java(folder: Path, version: str) -> str:
+    """A PATH whose java says that it is of `version`."""
+    folder.mkdir()
+    java = folder / "java"
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+    java.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_without_java_it_is_named_with_the_package_to_install(local: Path) -> None:
+    _, text = refused("run", local, JAVA_HOME="/nowhere")
+    assert "there is no Java in JAVA_HOME (/nowhere)" in text
+    assert "openjdk-17" in text
+
+
+@pytest.mark.parametrize(("version", "said"), [("1.8.0_412", "Java 8, too old"), ("11.0.2", "Java 11, too old"), ("21.0.3", "Java 21, too new")])
+def test_another_java_is_told_from_the_one_that_is_needed(local: Path, tmp_path: Path, version: str, said: str) -> None:
+    _, text = refused("run", local, PATH=with_java(tmp_path / "bin", version), JAVA_HOME="")
+    assert said in text
+
+
+def test_without_maven_it_is_named_before_anything_else_is_set_up(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("java", "setpriv"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    _, text = refused("setup", tmp_path / "local", PATH=str(programs))
+    assert "Maven is not installed" in text
+    assert not (tmp_path / "local" / "venv").exists()
+
+
+def test_a_taken_port_is_named_with_the_setting_that_moves_it(local: Path, etcd: Etcd) -> None:
+    _, text = refused("run", local, KILLRVIDEO_ETCD_PORT=str(etcd.port))
+    assert f"port {etcd.port} for etcd" in text
+    assert "KILLRVIDEO_ETCD_PORT" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [("KILLRVIDEO_CASSANDRA_HEAP", "lots", "integer"), ("KILLRVIDEO_TTL", "0", "greater"), ("KILLRVIDEO_PORT_OFFSET", "150", "multiple of 100")],
+)
+def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(local: Path, name: str, value: str, allowed: str) -> None:
+    code, text = refused("run", local, **{name: value})
+    assert code == 2
+    assert f"{name}='{value}'" in text
+    assert allowed in text
+
+
+def test_what_another_version_left_is_not_touched(local: Path) -> None:
+    (local / "version").write_text("0\n")
+    _, text = refused("run", local)
+    assert "another version" in text
+    assert "make clean" in text
+    assert (local / "venv").exists()
+
+
+def test_commands_that_need_what_runs_say_that_nothing_runs(local: Path) -> None:
+    for command in ("status", "scale", "rolling-restart"):
+        _, text = refused(command, local)
+        assert "does not run" in text or "is none of" in text
+
+
+def test_a_jar_that_is_missing_or_cut_makes_the_jars_be_fetched_anew(tmp_path: Path) -> None:
+    home = tmp_path / "cassandra"
+    shutil.copytree(CASSANDRA_JARS.parent, home)
+    assert setup._jars_are_whole(home)
+    jar = next((home / "jars").glob("guava*"))
+    jar.write_bytes(jar.read_bytes()[:1000])
+    assert not setup._jars_are_whole(home)
+    (home / "complete").unlink()
+    assert not setup._jars_are_whole(home)
+
+
+def test_a_disk_without_room_is_told_before_the_set_up_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(setup.shutil, "disk_usage", lambda _: usage(10_000_000_000, 9_700_000_000, 300_000_000))
+    with pytest.raises(InfraError, match="only 300 MB are free"):
+        setup._require_space()
+
+
+def test_a_step_that_fills_the_disk_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InfraError, match=r"the disk of .* is full"):
+        setup._run(["sh", "-c", "echo 'write error: No space left on device'; exit 1"], "the step failed")
+
+
+def test_ctrl_c_in_the_middle_of_the_set_up_ends_it_and_all_that_it_began(tmp_path: Path) -> None:
+    environment = {"KILLRVIDEO_LOCAL": str(tmp_path / "local")}
+    process = Process("setup", [sys.executable, "-m", "infra", "setup"], tmp_path / "log", environment=environment, folder=ROOT)
+    process.start()
+    try:
+        wait_until(lambda: "Python packages: 1 of" in process.log_text(), 120, "the first package")
+        process.send(signal.SIGINT)
+        assert process.wait_end(20) == 130
+    finally:
+        process.kill()
+    assert "Traceback" not in process.log_text()
+    assert not (tmp_path / "local" / "venv" / "complete").exists()
+    wait_until(lambda: not processes_of(tmp_path), 5, "the end of all that it began")
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines that name `folder`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
