@@ -8,10 +8,11 @@ import time
 from ipaddress import ip_address
 from pathlib import Path
 
-from client import Services
 from rich.console import Console
 from rich.live import Live
 
+from client import Services
+from common.registry.names import SERVICES
 from common.settings import Settings
 from loadtest import live, report
 from loadtest.compare import compare
@@ -84,8 +85,8 @@ def _conclude(result: Result, folder: Path, console: Console) -> int:
 
 async def _refuse_other_machines() -> None:
     async with Services.from_settings(Settings.load()) as services:
-        for service, instances in (await services.instances()).items():
-            for address in instances.values():
+        for service in SERVICES:
+            for address in (await services.listed(service)).values():
                 host = address.rpartition(":")[0]
                 if host != "localhost" and not ip_address(host).is_loopback:
                     raise LoadTestError(

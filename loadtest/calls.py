@@ -7,10 +7,10 @@ import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from client import Services
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
+from client import Services
 from protos import (
     comments_pb2,
     ratings_pb2,

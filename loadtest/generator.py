@@ -14,10 +14,11 @@ from collections import Counter
 from typing import Any
 
 import uvloop
-from client import Services
 from grpc.aio import AioRpcError
 from hdrh.histogram import HdrHistogram
 
+from client import Services
+from common.registry.names import SERVICES
 from loadtest.calls import Visitors
 from loadtest.workload import Workload
 
@@ -123,7 +124,12 @@ class Generator:
             "latencies": self._interval.encode().decode(),
             "in_flight": len(self._under_way),
             "cpu": usage.ru_utime + usage.ru_stime,
-            "instances": self._services.calls_in_flight(),
+            "instances": {
+                service: {
+                    address: endpoint.calls for address, endpoint in self._services.pool(service).endpoints.items()
+                }
+                for service in SERVICES
+            },
         }
         self._fresh()
         return told

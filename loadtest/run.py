@@ -107,7 +107,7 @@ class Run:
         try:
             await asyncio.gather(*(self._ready(generator) for generator in generators))
             result = Result(self._workload, started=time.time() + 0.5)
-            steps = StepTaker(self._workload.steps, lambda rate: self._tell_rate(generators, rate))
+            steps = self._steps = StepTaker(self._workload.steps, lambda rate: self._tell_rate(generators, rate))
             cpu_before = steps.cpu_seconds()
             self._tell_rate(generators, self._workload.rate)
             for generator in generators:
@@ -188,6 +188,7 @@ class Run:
         self._told[number] += 1
         if self._told[number] == self._count:
             result.seconds.append(second)
+            self._steps.cpu_seconds()  # also of processes that will have ended by the end
             self._on_second(result)
 
 
