@@ -1,0 +1,1 @@
+"""Videos like another one, and videos for a person."""

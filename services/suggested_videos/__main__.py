@@ -1,0 +1,13 @@
+"""Starts the suggested-videos service: `python -m services.suggested_videos`. With `refresh` it computes all lists once instead."""
+
+import sys
+
+from common.service import run
+from services.suggested_videos.refresh import main
+from services.suggested_videos.service import SERVICE
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["refresh"]:
+        main(sys.argv[2:])
+    else:
+        run(SERVICE)

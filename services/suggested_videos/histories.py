@@ -1,0 +1,81 @@
+"""What people rated, kept in memory for a minute: the people whose ratings speak for one list mostly speak for the next one too."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from services.suggested_videos.ranking import History, value_of
+from services.suggested_videos.repository import RatingRow
+
+MOST_OF_PERSON = 400
+"""Newest ratings of a person that count."""
+
+_MOST_HELD = 500_000
+_SECONDS = 60.0
+
+
+class Source(Protocol):
+    """Where histories are read."""
+
+    async def rated_by_each(self, user_ids: Collection[UUID], most: int) -> Sequence[RatingRow]:
+        """The newest `most` ratings of each person, newest first."""
+        ...
+
+
+class _Held(NamedTuple):
+    until: float
+    history: History
+
+
+class Histories:
+    """A bounded memory of histories. Ids of videos are held as numbers, each once: a UUID object is five times as large and slow to compare."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._held: OrderedDict[UUID, _Held] = OrderedDict()
+        self._numbers: dict[int, int] = {}
+        self._ratings = 0
+
+    async def of(self, user_ids: Sequence[UUID]) -> list[History]:
+        """The histories of people, in their order, empty ones for those who rated nothing."""
+        moment = time.monotonic()
+        found = {
+            user_id: held.history
+            for user_id in user_ids
+            if (held := self._held.get(user_id)) is not None and held.until > moment
+        }
+        missing = [user_id for user_id in user_ids if user_id not in found]
+        if missing:
+            found |= self._hold(missing, await self._source.rated_by_each(missing, MOST_OF_PERSON), moment + _SECONDS)
+        for user_id in user_ids:
+            if user_id in self._held:
+                self._held.move_to_end(user_id)
+        return [found[user_id] for user_id in user_ids]
+
+    def forget(self, user_id: UUID) -> None:
+        """Read a person's history anew the next time."""
+        held = self._held.pop(user_id, None)
+        if held:
+            self._ratings -= len(held.history.videos)
+
+    def _hold(self, user_ids: Collection[UUID], rows: Sequence[RatingRow], until: float) -> dict[UUID, History]:
+        histories: dict[UUID, dict[int, float]] = {user_id: {} for user_id in user_ids}
+        if len(self._numbers) > _MOST_HELD:
+            self._numbers.clear()
+        for row in rows:
+            if row.user_id is not None and row.rating is not None:
+                number = self._numbers.setdefault(row.video_id.int, row.video_id.int)
+                histories[row.user_id].setdefault(
+                    number, value_of(row.rating)
+                )  # newest first: a video rated again keeps the newest
+        made = {user_id: History(tuple(values), tuple(values.values())) for user_id, values in histories.items()}
+        for user_id, history in made.items():
+            self.forget(user_id)
+            self._held[user_id] = _Held(until, history)
+            self._ratings += len(history.videos)
+        while self._ratings > _MOST_HELD:
+            _, oldest = self._held.popitem(last=False)
+            self._ratings -= len(oldest.history.videos)
+        return made

@@ -1,0 +1,76 @@
+"""The calls of SuggestedVideoService."""
+
+from typing import Any, cast
+
+from common.explaining import explain, explanation_wanted
+from common.messages import Fields, from_ms, timestamp, to_ms, uuid_message
+from common.paging import Pages
+from protos import suggested_videos_pb2 as messages
+from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceServicer
+from services.suggested_videos.recommender import NOBODY, Page, Recommender
+from services.suggested_videos.repository import PreviewRow
+
+
+class SuggestedVideosServicer(SuggestedVideoServiceServicer):
+    """Videos like another one, and videos for a person, best first."""
+
+    def __init__(self, recommender: Recommender, paging_key: str) -> None:
+        self._recommender = recommender
+        self._related_pages = Pages(paging_key, "GetRelatedVideos")
+        self._suggested_pages = Pages(paging_key, "GetSuggestedForUser")
+
+    async def GetRelatedVideos(
+        self, request: messages.GetRelatedVideosRequest, context: Any
+    ) -> messages.GetRelatedVideosResponse:
+        """A page of the videos like one; none for an unknown video."""
+        fields = Fields(request)
+        video_id, size = fields.uuid("video_id"), fields.page_size()
+        fields.check()
+        token = cast(tuple[int, int] | None, self._related_pages.read(request.paging_state, str(video_id)))
+        position = (from_ms(token[0]), token[1]) if token else None
+        page = await self._recommender.related(video_id, size, position, explanation_wanted(context))
+        _explain(page, context)
+        return messages.GetRelatedVideosResponse(
+            video_id=request.video_id,
+            videos=[_preview(row) for row in page.videos],
+            paging_state=self._related_pages.write(str(video_id), (to_ms(page.next[1]), page.next[2]))
+            if page.next
+            else "",
+        )
+
+    async def GetSuggestedForUser(
+        self, request: messages.GetSuggestedForUserRequest, context: Any
+    ) -> messages.GetSuggestedForUserResponse:
+        """A page of videos for a person, none that he has rated or submitted; of popular ones for somebody unknown."""
+        fields = Fields(request)
+        user_id, size = fields.uuid("user_id"), fields.page_size()
+        fields.check()
+        token = cast(tuple[str, int, int] | None, self._suggested_pages.read(request.paging_state, str(user_id)))
+        position = (token[0], from_ms(token[1]), token[2]) if token else None
+        page = await self._recommender.suggested(user_id, size, position, explanation_wanted(context))
+        _explain(page, context)
+        return messages.GetSuggestedForUserResponse(
+            user_id=request.user_id,
+            videos=[_preview(row) for row in page.videos],
+            paging_state=self._suggested_pages.write(str(user_id), (page.next[0], to_ms(page.next[1]), page.next[2]))
+            if page.next
+            else "",
+        )
+
+
+def _preview(row: PreviewRow) -> messages.SuggestedVideoPreview:
+    return messages.SuggestedVideoPreview(
+        video_id=uuid_message(row.video_id),
+        added_date=timestamp(row.added_date) if row.added_date else None,
+        name=row.name or "",
+        preview_image_location=row.preview_image_location or "",
+        user_id=uuid_message(row.user_id or NOBODY),
+    )
+
+
+def _explain(page: Page, context: Any) -> None:
+    """Say why each video of the page is there, if the caller asked."""
+    if explanation_wanted(context):
+        explain(
+            context, [{"video_id": str(row.video_id), **page.reasons.get(str(row.video_id), {})} for row in page.videos]
+        )
