@@ -16,11 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from common.registry import RegistryUnavailable
+from client import Services
 from common.settings import Settings
-from sampledata.calls import ServicesAway, open_calls
 from sampledata.items import DataSet
-from sampledata.loader import Count, Loader, Progress
+from sampledata.loader import Count, Loader, Options, Progress, ServicesAway
 from sampledata.readers import VIEWS_PER_PLAY, UnknownForm, read_folder
 
 OWN_FOLDER = Path(__file__).with_name("data")
@@ -73,7 +72,7 @@ def main() -> None:
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="how long to wait for the services (default: %(default)g)",
+        help="how long to try while a service is away (default: %(default)g)",
     )
     parser.add_argument("--if-empty", action="store_true", help="do nothing where there are other videos already")
     arguments = parser.parse_args()
@@ -90,7 +89,7 @@ def main() -> None:
         _summary(console, progress)
         console.print("stopped; the same command goes on from here")
         sys.exit(130)
-    except (ServicesAway, RegistryUnavailable) as error:
+    except ServicesAway as error:
         _summary(console, progress)
         sys.exit(f"given up, the same command goes on from here: {error}")
     if not loaded:
@@ -107,8 +106,9 @@ async def _load(
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # we are in one
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with open_calls(settings, arguments.wait) as calls:
-        loader = Loader(calls, progress, arguments.password, arguments.most_plays, arguments.at_once)
+    options = Options(arguments.password, arguments.most_plays, arguments.at_once, arguments.wait)
+    async with Services.from_settings(settings) as services:
+        loader = Loader(services, progress, options)
         if arguments.if_empty and not await loader.is_wanted(data):
             return False
         with _bars(console, progress):

@@ -11,16 +11,15 @@ from uuid import UUID
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
+from client import Services
 from protos import comments_pb2, ratings_pb2, statistics_pb2, user_management_pb2, video_catalog_pb2
 from protos.common_pb2 import TimeUuid, Uuid
-from sampledata.calls import Calls, ServicesAway
 from sampledata.items import BadRow, Comment, DataSet, Person, Place, Plays, Rating, Video
 
 MOST_IDS = 200
 MOST_ROWS = 1000
 
 _CALL_SECONDS = 10.0
-_PATIENCE_SECONDS = 60.0  # how long one call is tried again while its service is away
 _RETRY_SECONDS = (0.2, 1.0)
 _PLAY_ROUNDS = 3
 # Hashing passwords and claiming videos are the services' heavy work; more at once would only queue there.
@@ -28,6 +27,10 @@ _HEAVY_AT_ONCE = 4
 
 _TRANSIENT = (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.RESOURCE_EXHAUSTED, StatusCode.CANCELLED)
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class ServicesAway(Exception):
+    """The services cannot be found, or do not answer. Nothing is lost: the same load run again goes on."""
 
 
 class Refused(Exception):
@@ -66,12 +69,21 @@ class Progress:
     tell: Callable[[str, Count], None] = lambda kind, count: None
 
 
-class Loader:
-    """Loads one data set, with at most `at_once` calls under way."""
+@dataclass(frozen=True)
+class Options:
+    """How to load. `patience` is for how many seconds a call is tried again while its service is away."""
 
-    def __init__(self, calls: Calls, progress: Progress, password: str, most_plays: int | None, at_once: int) -> None:
-        self._calls, self._progress = calls, progress
-        self._password, self._most_plays, self._at_once = password, most_plays, at_once
+    password: str
+    most_plays: int | None = None
+    at_once: int = 32
+    patience: float = 60.0
+
+
+class Loader:
+    """Loads one data set."""
+
+    def __init__(self, services: Services, progress: Progress, options: Options) -> None:
+        self._services, self._progress, self._options = services, progress, options
 
     async def load(self, data: DataSet) -> None:
         """Load people, videos, ratings, comments and plays, in this order. Raises ServicesAway."""
@@ -84,34 +96,42 @@ class Loader:
     async def is_wanted(self, data: DataSet) -> bool:
         """Whether the database is empty, or holds videos of this data set, of which a load cut short may have left out some."""
         latest = await self._call(
-            self._calls.videos.GetLatestVideoPreviews, video_catalog_pb2.GetLatestVideoPreviewsRequest(page_size=1)
+            self._services.video_catalog.GetLatestVideoPreviews,
+            video_catalog_pb2.GetLatestVideoPreviewsRequest(page_size=1),
         )
         return not latest.video_previews or bool(await self._known_videos(data.videos[:MOST_IDS]))
 
     async def _load_people(self, people: Sequence[Person]) -> None:
-        known: set[UUID] = set()
-        for some in _chunks([person.user_id for person in people]):
-            request = user_management_pb2.GetUserProfileRequest(user_ids=map(_uuid, some))
-            answer = await self._call(self._calls.users.GetUserProfile, request)
-            known.update(UUID(profile.user_id.value) for profile in answer.profiles)
+        known = await self._known_people(people)
 
         async def create(person: Person) -> bool:
             if person.user_id in known:
                 return False
-            await self._call(
-                self._calls.users.CreateUser,
-                user_management_pb2.CreateUserRequest(
-                    user_id=_uuid(person.user_id),
-                    first_name=person.first_name,
-                    last_name=person.last_name,
-                    email=person.email,
-                    password=self._password,
-                ),
+            request = user_management_pb2.CreateUserRequest(
+                user_id=_uuid(person.user_id),
+                first_name=person.first_name,
+                last_name=person.last_name,
+                email=person.email,
+                password=self._options.password,
             )
+            try:
+                await self._call(self._services.user_management.CreateUser, request)
+            except Refused:
+                # Where the answer to a first try was lost, the second finds the user that the first made.
+                if not await self._known_people([person]):
+                    raise
             return True
 
         self._count("people", len(people))
         await self._each("people", people, create, _HEAVY_AT_ONCE)
+
+    async def _known_people(self, people: Iterable[Person]) -> set[UUID]:
+        known: set[UUID] = set()
+        for some in _chunks([person.user_id for person in people]):
+            request = user_management_pb2.GetUserProfileRequest(user_ids=map(_uuid, some))
+            answer = await self._call(self._services.user_management.GetUserProfile, request)
+            known.update(UUID(profile.user_id.value) for profile in answer.profiles)
+        return known
 
     async def _load_videos(self, videos: Sequence[Video]) -> None:
         known = await self._known_videos(videos)
@@ -128,10 +148,10 @@ class Loader:
             }
             if video.uploaded:
                 uploaded = video_catalog_pb2.SubmitUploadedVideoRequest(**common, upload_url=video.location)
-                await self._call(self._calls.videos.SubmitUploadedVideo, uploaded)
+                await self._call(self._services.video_catalog.SubmitUploadedVideo, uploaded)
             else:
                 at_youtube = video_catalog_pb2.SubmitYouTubeVideoRequest(**common, you_tube_video_id=video.location)
-                await self._call(self._calls.videos.SubmitYouTubeVideo, at_youtube)
+                await self._call(self._services.video_catalog.SubmitYouTubeVideo, at_youtube)
             return True
 
         self._count("videos", len(videos))
@@ -142,22 +162,24 @@ class Loader:
         known: set[UUID] = set()
         for some in _chunks([video.video_id for video in videos]):
             request = video_catalog_pb2.GetVideoPreviewsRequest(video_ids=map(_uuid, some))
-            answer = await self._call(self._calls.videos.GetVideoPreviews, request)
+            answer = await self._call(self._services.video_catalog.GetVideoPreviews, request)
             known.update(UUID(preview.video_id.value) for preview in answer.video_previews)
         return known
 
     async def _load_ratings(self, ratings: Sequence[Rating]) -> None:
         async def rate(rating: Rating) -> bool:
             ids = {"video_id": _uuid(rating.video_id), "user_id": _uuid(rating.user_id)}
-            present = await self._call(self._calls.ratings.GetUserRating, ratings_pb2.GetUserRatingRequest(**ids))
+            present = await self._call(self._services.ratings.GetUserRating, ratings_pb2.GetUserRatingRequest(**ids))
             if present.rating:
                 return False
-            await self._call(self._calls.ratings.RateVideo, ratings_pb2.RateVideoRequest(**ids, rating=rating.rating))
+            await self._call(
+                self._services.ratings.RateVideo, ratings_pb2.RateVideoRequest(**ids, rating=rating.rating)
+            )
             return True
 
         self._count("ratings", len(ratings))
         # Ratings of one video that arrive together are written together.
-        await self._each("ratings", sorted(ratings, key=lambda rating: rating.video_id), rate, self._at_once)
+        await self._each("ratings", sorted(ratings, key=lambda rating: rating.video_id), rate, self._options.at_once)
 
     async def _load_comments(self, comments: Sequence[Comment]) -> None:
         known: dict[UUID, asyncio.Task[set[UUID]]] = {}
@@ -169,7 +191,7 @@ class Loader:
             if comment.comment_id in await asyncio.shield(known[video_id]):
                 return False
             await self._call(
-                self._calls.comments.CommentOnVideo,
+                self._services.comments.CommentOnVideo,
                 comments_pb2.CommentOnVideoRequest(
                     video_id=_uuid(video_id),
                     user_id=_uuid(comment.user_id),
@@ -181,7 +203,7 @@ class Loader:
 
         self._count("comments", len(comments))
         try:
-            await self._each("comments", comments, leave, self._at_once)
+            await self._each("comments", comments, leave, self._options.at_once)
         finally:
             for task in known.values():
                 task.cancel()
@@ -190,7 +212,7 @@ class Loader:
         known: set[UUID] = set()
         request = comments_pb2.GetVideoCommentsRequest(video_id=_uuid(video_id), page_size=MOST_ROWS)
         while True:
-            page = await self._call(self._calls.comments.GetVideoComments, request)
+            page = await self._call(self._services.comments.GetVideoComments, request)
             known.update(UUID(comment.comment_id.value) for comment in page.comments)
             if not page.paging_state:
                 return known
@@ -212,7 +234,7 @@ class Loader:
         for _ in range(_PLAY_ROUNDS):
             if missing:
                 single = (each for each, number in missing for _ in range(number))
-                await self._each("plays", single, self._play, self._at_once)
+                await self._each("plays", single, self._play, self._options.at_once)
                 missing = await self._missing_plays(wanted.values())
                 count.added = count.total - count.there - sum(number for _, number in missing)
         for each, number in missing:
@@ -222,19 +244,19 @@ class Loader:
         missing = []
         for some in _chunks(list(plays)):
             request = statistics_pb2.GetNumberOfPlaysRequest(video_ids=[_uuid(each.video_id) for each in some])
-            answer = await self._call(self._calls.statistics.GetNumberOfPlays, request)
+            answer = await self._call(self._services.statistics.GetNumberOfPlays, request)
             for each, present in zip(some, answer.stats, strict=True):
                 if present.views < self._views(each):
                     missing.append((each, self._views(each) - present.views))
         return missing
 
     def _views(self, plays: Plays) -> int:
-        return max(plays.views if self._most_plays is None else min(plays.views, self._most_plays), 0)
+        return max(plays.views if self._options.most_plays is None else min(plays.views, self._options.most_plays), 0)
 
     async def _play(self, plays: Plays) -> bool | None:
         request = statistics_pb2.RecordPlaybackStartedRequest(video_id=_uuid(plays.video_id))
         try:
-            await self._calls.statistics.RecordPlaybackStarted(request, timeout=_CALL_SECONDS)
+            await self._services.statistics.RecordPlaybackStarted(request, timeout=_CALL_SECONDS)
         except AioRpcError as error:
             if error.code() not in _TRANSIENT:
                 raise Refused(str(error.details())) from error
@@ -273,7 +295,7 @@ class Loader:
     async def _call(self, method: Callable[..., Awaitable[Any]], request: Any) -> Any:
         """Make a call that may be repeated, again and again while its service is away. Raises Refused or ServicesAway."""
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + _PATIENCE_SECONDS
+        give_up = loop.time() + self._options.patience
         while True:
             try:
                 return await method(request, timeout=_CALL_SECONDS)

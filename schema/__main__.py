@@ -2,6 +2,7 @@
 
 python -m schema            waits for Cassandra and for the registry, does its work, and ends
 python -m schema --stay     goes on: keeps Cassandra advertised while it answers, until SIGTERM or SIGINT
+python -m schema rebuild    writes the tables that follow from others anew, for data that other tools loaded
 """
 
 import argparse
@@ -33,10 +34,16 @@ _log = logging.getLogger("schema")
 
 
 def main() -> None:
-    """Read the command line and do the step. Exit code 0 when it is done or was stopped while staying, 1 when it cannot be done, 130 when stopped before."""
+    """Read the command line and do the task. Exit code 0: done, or stopped while staying; 1: it cannot be done; 130: stopped before."""
     parser = argparse.ArgumentParser(
         prog="python -m schema",
         description="Creates or upgrades KillrVideo's tables in Cassandra and advertises Cassandra in the registry.",
+    )
+    parser.add_argument(
+        "task",
+        nargs="?",
+        choices=["rebuild"],
+        help="rebuild: write lists, tags, words and totals anew from the videos and the ratings; services may run",
     )
     parser.add_argument(
         "--stay", action="store_true", help="keep Cassandra advertised while it answers, until SIGTERM or SIGINT"
@@ -45,7 +52,12 @@ def main() -> None:
     settings = Settings.load()
     logs.configure(settings.logging_level, settings.logging_format)
     try:
-        finished = asyncio.run(_until_stopped(_step(settings, arguments.stay)))
+        if arguments.task == "rebuild":
+            from schema.rebuild import rebuild  # with the services' repositories, which the step itself does not need
+
+            finished = asyncio.run(_until_stopped(rebuild(settings, _contact_points(settings))))
+        else:
+            finished = asyncio.run(_until_stopped(_step(settings, arguments.stay)))
     except (SchemaMismatch, DatabaseError) as error:
         _log.error("the schema step failed: %s", error)
         sys.exit(1)

@@ -71,13 +71,15 @@ async def apply(settings: Settings, contact_points: list[tuple[str, int]]) -> No
         await database.close()
 
 
-async def wait_for_cassandra(settings: Settings, contact_points: list[tuple[str, int]]) -> Database:
-    """A session with the Cassandra at `contact_points`, without a keyspace. Waits without end; the wait is logged once for each reason."""
+async def wait_for_cassandra(
+    settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None = None
+) -> Database:
+    """A session with the Cassandra at `contact_points`. Waits without end, and logs once for each reason to wait."""
     patient = settings.model_copy(update={"database_timeout": _STATEMENT_SECONDS})
     reason = ""
     while True:
         try:
-            return await connect(patient, contact_points, None)
+            return await connect(patient, contact_points, keyspace)
         except Unavailable as error:
             if str(error) != reason:
                 reason = str(error)
@@ -88,39 +90,38 @@ async def wait_for_cassandra(settings: Settings, contact_points: list[tuple[str,
 async def _upgrade(database: Database, settings: Settings) -> None:
     await database.prepare([_KEYSPACES, _COLUMNS, _LOCAL_VERSION, _PEER_VERSIONS])
     keyspace = settings.cassandra_keyspace
-    changes = await _create_keyspace(database, keyspace, settings)
     rows = sorted(await database.select(_COLUMNS, keyspace))
     present = {name: list(columns) for name, columns in groupby(rows, key=lambda row: row.table)}
-    for table in read_tables(CQL_FILE.read_text(encoding="utf-8")):
-        if table.name not in present:
-            changes += await _change(database, table.creation(keyspace))
-        else:
-            for addition in table.additions(keyspace, present[table.name]):
-                _log.info("%s", addition)
-                changes += await _change(database, addition)
-    await _wait_for_agreement(database)
+    # All is planned before anything is done: a database that cannot be made to fit is left as it was.
+    changes = [
+        change
+        for table in read_tables(CQL_FILE.read_text(encoding="utf-8"))
+        for change in (
+            table.additions(keyspace, present[table.name]) if table.name in present else [table.creation(keyspace)]
+        )
+    ]
+    await _create_keyspace(database, keyspace, settings)
+    for change in changes:
+        _log.info("%s", change if change.startswith("ALTER") else change.partition(" (")[0])
+        await _change(database, change)
+    await _wait_for_agreement(database)  # also where another step, killed since, made the last change
     await _create_keyspace(database, INIT_DONE, settings)
-    await _wait_for_agreement(database)
-    _log.info(
-        "the schema of %s is complete: %s", keyspace, f"{changes} changes made" if changes else "nothing to change"
-    )
+    _log.info("the schema of %s is complete, %d changes were made", keyspace, len(changes))
 
 
-async def _create_keyspace(database: Database, name: str, settings: Settings) -> int:
-    if any(row.name == name for row in await database.select(_KEYSPACES)):
-        return 0
-    return await _change(
-        database, f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {settings.cassandra_replication}"
-    )
+async def _create_keyspace(database: Database, name: str, settings: Settings) -> None:
+    if not any(row.name == name for row in await database.select(_KEYSPACES)):
+        await _change(
+            database, f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {settings.cassandra_replication}"
+        )
 
 
-async def _change(database: Database, cql: str) -> int:
-    """One change of the schema, seen by all nodes when it returns. Returns 1, to be counted."""
+async def _change(database: Database, cql: str) -> None:
+    """One change of the schema, seen by all nodes when it returns."""
     change = Write(cql)
     await database.prepare([change])
     await database.write(change)
     await _wait_for_agreement(database)
-    return 1
 
 
 async def _wait_for_agreement(database: Database) -> None:

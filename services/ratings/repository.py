@@ -8,13 +8,16 @@ former rating of each user. An attempt begins by reading, so one whose outcome n
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from common.database import Database, Select, Values, Write
 from common.errors import ServiceError, Unavailable
-from common.messages import now
+from common.messages import from_ms, now
 from services.ratings.grouping import Grouping, OutcomeUnknown
+
+_SAME_RATING = timedelta(seconds=10)
 
 
 class StandingRow(NamedTuple):
@@ -40,6 +43,20 @@ class RatingRow(NamedTuple):
     rating: int | None
 
 
+class WrittenRow(NamedTuple):
+    """How one user rated, and when that was written, in microseconds since 1970."""
+
+    user_id: UUID
+    rating: int | None
+    written: int | None
+
+
+class ListedRow(NamedTuple):
+    """A video among those that a user rated."""
+
+    video_id: UUID
+
+
 class Totals(NamedTuple):
     """How many ratings a video has, and their sum."""
 
@@ -56,6 +73,8 @@ COUNTED = Select(
 )
 RATINGS_BY = Select("SELECT userid, rating FROM video_ratings_by_user WHERE videoid = ? AND userid IN ?", UserRatingRow)
 RATING_BY = Select("SELECT rating FROM video_ratings_by_user WHERE videoid = ? AND userid = ?", RatingRow)
+WRITTEN = Select("SELECT userid, rating, WRITETIME(rating) FROM video_ratings_by_user WHERE videoid = ?", WrittenRow)
+LISTED = Select("SELECT videoid FROM user_ratings WHERE userid = ? AND rated_at >= ? AND rated_at <= ?", ListedRow)
 SET_TOTALS = Write(
     "UPDATE video_ratings_by_user SET ratings_count = ?, ratings_total = ?, version = ? WHERE videoid = ? IF version = ?"
 )
@@ -72,6 +91,8 @@ STATEMENTS = (
     COUNTED,
     RATINGS_BY,
     RATING_BY,
+    WRITTEN,
+    LISTED,
     SET_TOTALS,
     SET_RATING,
     ADD_TO_COUNTERS,
@@ -110,6 +131,31 @@ class RatingsRepository:
         row = await self._database.select_one(RATING_BY, video_id, user_id)
         return row.rating or 0 if row else 0
 
+    async def restore(self, video_id: UUID) -> bool:
+        """Reckon the totals of a video anew from its ratings, and list each among what its user rated. Safe while it is rated."""
+        while True:
+            standing = await self._database.select_one(STANDING, video_id)
+            if standing is None:
+                return True
+            totals = await self._counted(video_id)
+            if standing.version and totals == (standing.ratings_count, standing.ratings_total):
+                break
+            outcome = await self._database.batch_if(_steps(video_id, standing, totals, {}, {}))
+            if outcome.applied:
+                break
+        async for row in self._database.scan(WRITTEN, video_id):
+            if row.rating is not None and row.written is not None:
+                await self._list(video_id, row.user_id, row.rating, from_ms(row.written // 1000))
+        if totals.number:
+            await self._database.write(INSERT_MARK, _minute(), totals.number.bit_length(), video_id)
+        return True
+
+    async def _list(self, video_id: UUID, user_id: UUID, rating: int, written: datetime) -> None:
+        """List a rating among what its user rated, unless it is listed: the service lists it a moment before or after it writes it."""
+        listed = await self._database.select(LISTED, user_id, written - _SAME_RATING, written + _SAME_RATING)
+        if all(row.video_id != video_id for row in listed):
+            await self._database.write(INSERT_OF_USER, user_id, written, video_id, rating)
+
     async def _attempt(self, video_id: UUID, ratings: Mapping[UUID, int]) -> bool:
         """Try to write ratings and the totals that follow from them. False if something changed between reading and writing."""
         standing, rows = await asyncio.gather(
@@ -147,7 +193,11 @@ class RatingsRepository:
                 )
             level = after.number.bit_length()
             if level != before.number.bit_length():
-                await self._database.write(INSERT_MARK, now().replace(second=0, microsecond=0), level, video_id)
+                await self._database.write(INSERT_MARK, _minute(), level, video_id)
+
+
+def _minute() -> datetime:
+    return now().replace(second=0, microsecond=0)
 
 
 def _steps(

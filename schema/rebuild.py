@@ -1,0 +1,95 @@
+"""`python -m schema rebuild`: the tables that follow from others, written anew from the videos and the ratings.
+
+For data that other tools loaded: an older backend, a copy of tables. The services may run meanwhile. Each video is done by itself, by the
+service that writes the tables; one that is done twice is as one done once, so a rebuild that was stopped is simply run again. What a list
+holds too much is left: the readers ask the video's row anyway.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+from common.database import Database, Select
+from common.errors import Unavailable
+from common.settings import Settings
+from schema.upgrade import wait_for_cassandra
+from services.ratings import repository as ratings
+from services.video_catalog import repository as video_catalog
+
+_AT_ONCE = 16
+_CHUNK = 500
+_RETRY_SECONDS = (0.5, 2.0)
+
+_log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class _VideoIdRow(NamedTuple):
+    video_id: UUID
+
+
+class _Ids(NamedTuple):
+    """How to read the ids of many videos, some at a time."""
+
+    first: Select[_VideoIdRow]
+    after: Select[_VideoIdRow]
+
+
+_VIDEOS = _Ids(
+    Select("SELECT videoid FROM videos LIMIT ?", _VideoIdRow),
+    Select("SELECT videoid FROM videos WHERE token(videoid) > token(?) LIMIT ?", _VideoIdRow),
+)
+_RATED_VIDEOS = _Ids(
+    Select("SELECT DISTINCT videoid FROM video_ratings_by_user LIMIT ?", _VideoIdRow),
+    Select("SELECT DISTINCT videoid FROM video_ratings_by_user WHERE token(videoid) > token(?) LIMIT ?", _VideoIdRow),
+)
+
+
+async def rebuild(settings: Settings, contact_points: list[tuple[str, int]]) -> None:
+    """Write lists, tags, words and suggestions of all videos anew, and the totals and lists of all ratings. The schema must be complete."""
+    database = await wait_for_cassandra(settings, contact_points, settings.cassandra_keyspace)
+    try:
+        statements = (*_VIDEOS, *_RATED_VIDEOS, *video_catalog.STATEMENTS, *ratings.STATEMENTS)
+        await _patiently(partial(database.prepare, statements))
+        await _for_each(database, _VIDEOS, "videos", video_catalog.VideoCatalogRepository(database).restore)
+        await _for_each(database, _RATED_VIDEOS, "rated videos", ratings.RatingsRepository(database).restore)
+    finally:
+        await database.close()
+
+
+async def _for_each(database: Database, ids: _Ids, what: str, restore: Callable[[UUID], Awaitable[bool]]) -> None:
+    """Restore each of the videos, some at once, telling how many are done."""
+    done = left_out = 0
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(video_id: UUID) -> bool:
+        async with room:
+            return await _patiently(partial(restore, video_id))
+
+    rows: Sequence[_VideoIdRow] = await _patiently(partial(database.select, ids.first, _CHUNK))
+    while rows:
+        outcomes = await asyncio.gather(*(one(row.video_id) for row in rows))
+        done += sum(outcomes)
+        left_out += len(outcomes) - sum(outcomes)
+        _log.info("%d %s done", done, what)
+        last = rows[-1].video_id
+        rows = await _patiently(partial(database.select, ids.after, last, _CHUNK))
+    if left_out:
+        _log.warning(
+            "%d rows of %s were left out: they have no user or no date, so they are no whole videos", left_out, what
+        )
+    _log.info("all %s are done", what)
+
+
+async def _patiently(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Do `work`, again and again while Cassandra is away: all of it may be repeated."""
+    while True:
+        try:
+            return await work()
+        except Unavailable as error:
+            _log.info("Cassandra is away, trying again: %s", error)
+        await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
