@@ -81,7 +81,7 @@ def main() -> None:
             f"{', '.join(forgotten)} still has the value of the example; choose one of your own (docs/operations.md)"
         )
     os.chdir(Path(__file__).parent.parent)
-    os.execv(command[0], command)  # noqa: S606  # no shell is meant: it would keep signals from the program
+    os.execv(command[0], command)  # no shell: it would keep signals from the program
 
 
 if __name__ == "__main__":

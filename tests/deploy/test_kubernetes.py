@@ -1,0 +1,106 @@
+"""The Kubernetes manifests, as far as they can be looked at without a cluster: that they agree with the services and with each other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from common.service import Service
+from common.settings import PREFIX, Settings
+from infra.layout import ROOT
+from services.__main__ import ALL
+
+FOLDER = ROOT / "deploy/kubernetes"
+EACH_SERVICE = pytest.mark.parametrize("service", ALL, ids=lambda service: service.slug)
+EACH_POD = pytest.mark.parametrize("path", ["service/deployment.yaml", "dns/schema.yaml"])
+
+
+def load(path: str) -> dict[str, Any]:
+    content = yaml.safe_load((FOLDER / path).read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def test_every_manifest_parses_and_says_what_it_is() -> None:
+    paths = sorted(FOLDER.rglob("*.yaml"))
+    assert len(paths) > len(ALL)
+    for path in paths:
+        assert {"apiVersion", "kind"} <= set(load(str(path.relative_to(FOLDER))))
+
+
+def test_every_resource_that_is_named_exists() -> None:
+    for path in FOLDER.rglob("kustomization.yaml"):
+        for resource in yaml.safe_load(path.read_text(encoding="utf-8"))["resources"]:
+            assert (path.parent / resource).exists()
+
+
+def test_all_seven_are_deployed() -> None:
+    named = {Path(resource).name for resource in load("dns/kustomization.yaml")["resources"] if "services/" in resource}
+    assert named == {service.slug.replace("_", "-") for service in ALL}
+
+
+@EACH_SERVICE
+def test_a_service_runs_by_its_name_and_is_asked_on_its_port(service: Service) -> None:
+    overlay = load(f"services/{service.slug.replace('_', '-')}/kustomization.yaml")
+    changes = {
+        change["path"]: change["value"] for patch in overlay["patches"] for change in yaml.safe_load(patch["patch"])
+    }
+    assert changes.pop("/spec/template/spec/containers/0/args/0") == service.slug
+    assert set(changes.values()) == {service.port}
+    asked = {path.split("/")[-3] for path in changes if path.endswith("/grpc/port")}
+    assert asked == {"startupProbe", "readinessProbe", "livenessProbe"}
+
+
+@EACH_SERVICE
+def test_a_caller_finds_a_service_by_the_name_that_its_manifest_gives(service: Service) -> None:
+    name = f"{service.slug.replace('_', '-')}-{load('service/service.yaml')['metadata']['name']}"
+    settings = load("dns/settings.yaml")["data"]
+    assert f"{service.name}={name}:{service.port}" in settings["KILLRVIDEO_DNS_NAMES"].split(";")
+
+
+def test_every_setting_has_the_name_of_one() -> None:
+    fields = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    assert set(load("dns/settings.yaml")["data"]) <= fields
+
+
+@EACH_POD
+def test_a_pod_has_no_privileges_and_nothing_to_write_on(path: str) -> None:
+    pod = load(path)["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 10001
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "memory" in container["resources"]["limits"]
+
+
+def test_a_pod_is_given_longer_to_stop_than_it_takes() -> None:
+    pod = load("service/deployment.yaml")["spec"]["template"]["spec"]
+    command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    before = float(json.dumps(command).split("sleep(")[1].split(")")[0])
+    settings = Settings.load()
+    assert before + settings.withdraw_wait + settings.drain + 2 < pod["terminationGracePeriodSeconds"]
+
+
+def test_readiness_follows_the_database_and_liveness_does_not() -> None:
+    container = load("service/deployment.yaml")["spec"]["template"]["spec"]["containers"][0]
+    assert "service" not in container["readinessProbe"]["grpc"]
+    assert container["livenessProbe"]["grpc"]["service"] == "liveness"
+
+
+def test_a_rollout_and_a_drained_machine_leave_instances_serving() -> None:
+    assert load("service/deployment.yaml")["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert load("service/disruption.yaml")["spec"]["maxUnavailable"] == 1
+    assert load("service/autoscaler.yaml")["spec"]["minReplicas"] >= 2
+    spread = load("service/deployment.yaml")["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [constraint["topologyKey"] for constraint in spread] == [
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    ]
