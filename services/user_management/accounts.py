@@ -72,16 +72,17 @@ class Accounts:
             return False
         if taken:
             return False
+        place = former.email if former else key
         password = await self._passwords.hashed(user.password)
         moment = now()
-        if not await self.users.claim(key, password, user.user_id, moment, former):
+        if not await self.users.claim(place, password, user.user_id, moment, former):
             return False
         present = await self.users.add_user(user.user_id, user.first_name, user.last_name, user.email, moment)
         if present is None or key_of(present) == key:
             with suppress(ServiceError):  # the user exists; whoever meets the claim completes it
-                await self.users.complete(key, user.user_id)
+                await self.users.complete(place, user.user_id)
         else:
-            await self.users.release(key, user.user_id, moment)
+            await self.users.release(place, user.user_id, moment)
         return present is None
 
     async def _may_be_claimed(self, former: CredentialsRow, user: NewUser) -> bool:

@@ -71,20 +71,20 @@ class UsersRepository:
         return {row.user_id: row for row in rows}
 
     async def claim(
-        self, key: str, password: str, user_id: UUID, moment: datetime, former: CredentialsRow | None
+        self, email: str, password: str, user_id: UUID, moment: datetime, former: CredentialsRow | None
     ) -> bool:
         """Claim a free address, or one whose claim still is `former`, for a user about to be created. False if another was faster."""
         if former is None:
-            outcome = await self._database.write_if(CLAIM, key, password, user_id, moment)
+            outcome = await self._database.write_if(CLAIM, email, password, user_id, moment)
         else:
             outcome = await self._database.write_if(
-                CLAIM_ANEW, password, user_id, moment, key, former.user_id, former.claimed_at
+                CLAIM_ANEW, password, user_id, moment, email, former.user_id, former.claimed_at
             )
         return outcome.applied
 
-    async def release(self, key: str, user_id: UUID, moment: datetime) -> None:
+    async def release(self, email: str, user_id: UUID, moment: datetime) -> None:
         """Give up a claim, if it still is the one made at `moment`."""
-        await self._database.write_if(RELEASE, key, user_id, moment)
+        await self._database.write_if(RELEASE, email, user_id, moment)
 
     async def add_user(
         self, user_id: UUID, first_name: str, last_name: str, email: str, moment: datetime
@@ -93,9 +93,9 @@ class UsersRepository:
         outcome = await self._database.write_if(INSERT_USER, user_id, first_name, last_name, email, moment)
         return None if outcome.applied else outcome.current[0]["email"] or ""
 
-    async def complete(self, key: str, user_id: UUID) -> None:
+    async def complete(self, email: str, user_id: UUID) -> None:
         """Turn the claim of a user that is created into his for good."""
-        await self._database.write_if(COMPLETE, key, user_id)
+        await self._database.write_if(COMPLETE, email, user_id)
 
     async def replace_password(self, email: str, former: str, password: str) -> None:
         """Replace a hash, unless another has replaced it meanwhile."""

@@ -4,21 +4,29 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+import grpc
 import pytest
 from cassandra.cluster import Cluster, Session
 
 from common.database import Database, Statement
 from common.messages import now
 from infra.cassandra import Cassandra
+from protos import user_management_pb2 as messages
+from protos.common_pb2 import Uuid
+from protos.user_management_pb2_grpc import UserManagementServiceStub
 from services.user_management.accounts import CLAIM_LIFETIME, Accounts, NewUser
 from services.user_management.passwords import Passwords
 from services.user_management.repository import STATEMENTS, UsersRepository
+from tests.processes import ServiceProcess
 from tests.repositories.crashing import Killed, KilledAt
 
+if TYPE_CHECKING:
+    from protos.user_management_pb2_grpc import UserManagementServiceAsyncStub
+
 OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
-NewAccounts = Callable[[Database], Accounts]
 
 
 @pytest.fixture
@@ -176,3 +184,43 @@ async def test_the_tables_may_be_emptied_and_the_same_user_created_again(account
     assert await accounts.verified(user.email, user.password) is None
     assert await accounts.create(user)
     assert await accounts.verified(user.email, user.password) == user.user_id
+
+
+async def test_a_process_killed_under_load_leaves_nothing_that_the_same_calls_do_not_complete(
+    start_service: Callable[..., ServiceProcess], accounts: Accounts
+) -> None:
+    process = start_service("user_management")
+    asked: list[NewUser] = []
+    answered = 0
+    some = asyncio.Event()
+
+    async def create_on(stub: "UserManagementServiceAsyncStub") -> None:
+        nonlocal answered
+        while True:
+            user = new_user()
+            asked.append(user)
+            request = messages.CreateUserRequest(
+                user_id=Uuid(value=str(user.user_id)),
+                first_name=user.first_name,
+                last_name=user.last_name,
+                email=user.email,
+                password=user.password,
+            )
+            try:
+                await stub.CreateUser(request, timeout=10)
+            except grpc.aio.AioRpcError:
+                return
+            answered += 1
+            if answered >= 20:
+                some.set()
+
+    async with grpc.aio.insecure_channel(process.address) as channel:
+        calls = [asyncio.create_task(create_on(UserManagementServiceStub(channel))) for _ in range(8)]
+        await asyncio.wait_for(some.wait(), 60)
+        await asyncio.to_thread(process.kill)
+        await asyncio.wait_for(asyncio.gather(*calls), 30)
+    for user in asked:
+        existed = user.user_id in await accounts.users.users([user.user_id])
+        assert (await accounts.verified(user.email, user.password) == user.user_id) is existed
+        assert await accounts.create(user) is not existed
+        assert await accounts.verified(user.email, user.password) == user.user_id

@@ -251,15 +251,17 @@ class TestCreateUser:
         assert await accounts_on(users).create(user._replace(email="elsewhere@example.org"))
         assert await accounts_on(users).create(new_user(user.email))
 
+    @pytest.mark.parametrize("email", ["ada@example.org", "Ada@Example.org"])
     async def test_what_an_older_backend_left_half_done_is_completed_by_the_same_call_alone(
-        self, users: UsersInDicts
+        self, users: UsersInDicts, email: str
     ) -> None:
-        user = new_user()
+        user = new_user(email)
         md5 = hashlib.md5(user.password.encode(), usedforsecurity=False).hexdigest()
         users.by_address[user.email] = CredentialsRow(user.email, md5, user.user_id, None)
         assert not await accounts_on(users).create(user._replace(user_id=uuid4()))
         assert not await accounts_on(users).create(user._replace(password="guessed"))
         assert await accounts_on(users).create(user)
+        assert await accounts_on(users).verified(user.email, user.password) == user.user_id
 
 
 def accounts_on(users: UsersInDicts) -> Accounts:
