@@ -28,9 +28,22 @@ def main() -> None:
         print(reason, file=sys.stderr)
         sys.exit(2)
 
+    try:
+        failed = tried(
+            list(dict.fromkeys(["image", *arguments.trials])) if arguments.trials else list(TRIALS),
+            arguments.keep_image,
+        )
+    except KeyboardInterrupt:
+        print("stopped; what was made is taken away", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(1 if failed else 0)
+
+
+def tried(names: list[str], keep_image: bool) -> bool:
+    """Run the trials and print what each measured; whether one failed."""
     failed = False
-    with image_removed_after(arguments.keep_image):
-        for name in dict.fromkeys(["image", *arguments.trials] if arguments.trials else TRIALS):
+    with image_removed_after(keep_image):
+        for name in names:
             began = time.monotonic()
             print(f"{name}: {TRIALS[name].__doc__}", flush=True)
             try:
@@ -43,7 +56,7 @@ def main() -> None:
                     f"{name}: ok in {time.monotonic() - began:.0f} s; {', '.join(f'{key}: {value}' for key, value in measured.items())}",
                     flush=True,
                 )
-    sys.exit(1 if failed else 0)
+    return failed
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ COMMANDS = {
     "scale": "run N instances of a service: SERVICE=comments N=4",
     "rolling-restart": "restart every instance, one after the other, while the rest serve: SERVICE=comments, or all",
     "test": "run every test, beside what runs; ARGS='tests/common -k page' for some",
+    "containers": "build the image and try every compose file, for real; needs Docker; TRIALS='desktop dns' for some",
     "check": "lint, format, types, import rules, and that the generated code is current",
     "protos": "generate the Python code of the .proto files anew",
     "setup": "only set up what is missing",
