@@ -43,11 +43,14 @@ def run(*command: str, timeout: float = 120, environment: Mapping[str, str] | No
 
 def missing() -> str | None:
     """Why no container can be run here, in one sentence; None if they can."""
-    try:
-        run("docker", "version", timeout=20)
-        run("docker", "compose", "version", timeout=20)
-    except EngineError as error:
-        return f"this needs a Docker engine with `docker compose`, and there is none: {str(error).splitlines()[-1]}"
+    for command, what in (
+        ("docker version", "a Docker engine"),
+        ("docker compose version", "Docker Compose, version 2"),
+    ):
+        try:
+            run(*command.split(), timeout=20)
+        except EngineError:
+            return f"this needs {what}, and `{command}` finds none here"
     return None
 
 
