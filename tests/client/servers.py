@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as aio_health
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from infra.ports import free_port
 from protos import comments_pb2 as comments
@@ -26,7 +25,7 @@ class Instance(comments_pb2_grpc.CommentsServiceServicer, statistics_pb2_grpc.St
         self.status: grpc.StatusCode | None = None
         self.asked = 0
         self.stored: list[str] = []
-        self.health = aio_health.HealthServicer()
+        self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
         self._server: aio.Server | None = None
 
     async def start(self) -> None:
@@ -56,18 +55,24 @@ class Instance(comments_pb2_grpc.CommentsServiceServicer, statistics_pb2_grpc.St
         if self.status:
             await context.abort(self.status, "as the test wants it")
 
-    async def GetVideoComments(self, request: comments.GetVideoCommentsRequest, context: object) -> comments.GetVideoCommentsResponse:
+    async def GetVideoComments(
+        self, request: comments.GetVideoCommentsRequest, context: object
+    ) -> comments.GetVideoCommentsResponse:
         """Say which instance it is."""
         await self._answer(context)  # type: ignore[arg-type]
         return comments.GetVideoCommentsResponse(video_id=request.video_id, paging_state=self.address)
 
-    async def CommentOnVideo(self, request: comments.CommentOnVideoRequest, context: object) -> comments.CommentOnVideoResponse:
+    async def CommentOnVideo(
+        self, request: comments.CommentOnVideoRequest, context: object
+    ) -> comments.CommentOnVideoResponse:
         """Keep the comment."""
         await self._answer(context)  # type: ignore[arg-type]
         self.stored.append(request.comment)
         return comments.CommentOnVideoResponse()
 
-    async def RecordPlaybackStarted(self, request: object, context: object) -> statistics_pb2.RecordPlaybackStartedResponse:
+    async def RecordPlaybackStarted(
+        self, request: object, context: object
+    ) -> statistics_pb2.RecordPlaybackStartedResponse:
         """Count."""
         await self._answer(context)  # type: ignore[arg-type]
         return statistics_pb2.RecordPlaybackStartedResponse()

@@ -1,21 +1,21 @@
 """What every registry that can advertise must do, on a real etcd: v2 keys, v3 on etcd 3.5, v3 on etcd 3.6."""
 
 import asyncio
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.registry import Registry, RegistryUnavailable, open_registry
 from common.registry.etcd_v2 import EtcdV2
 from common.registry.etcd_v3 import EtcdV3
-from common.settings import Settings
 from infra.etcd import Etcd, etcd_cluster
+from infra.layout import ROOT as ROOT_FOLDER
+from infra.processes import Process
 from tests.common.etcds import KINDS, ROOT, V2, Kind, etcdctl, eventually
 
 SERVICE = "CommentsService"
@@ -49,6 +49,9 @@ class Watching:
     def __init__(self) -> None:
         self.lists: list[dict[str, str]] = []
         self.lost = 0
+
+    def has(self, instance: str) -> bool:
+        return bool(self.lists) and instance in self.lists[-1]
 
     def now(self, instances: dict[str, str]) -> bool:
         return bool(self.lists) and self.lists[-1] == instances
@@ -163,7 +166,7 @@ async def test_a_watch_survives_a_history_that_is_no_longer_kept(kind: Kind, mem
 
 
 async def test_which_interface_etcd_offers_is_found_out(kind: Kind, member: Etcd) -> None:
-    found = await open_registry(Settings(etcd=member.address))
+    found = await open_registry(kind.settings(member.address).model_copy(update={"discovery": "auto"}))
     assert isinstance(found, EtcdV2 if kind.v2 else EtcdV3)
     await found.close()
 
@@ -223,9 +226,7 @@ async def test_in_a_cluster_each_member_may_die_in_turn(kind: Kind, tmp_path: Pa
                 await eventually_advertised(registry, f"new-{number}", f"h:{number}")
                 expected = await registry.list(SERVICE)
                 assert set(expected) >= {"a", f"new-{number}"}
-                await eventually(
-                    lambda: f"new-{number}" in seen.lists[-1], 8, "the watch sees what came after the death"
-                )
+                await eventually(partial(seen.has, f"new-{number}"), 8, "the watch sees what came after the death")
                 assert await registry.renew(SERVICE, "a", "h:1", 30)
                 dead.start()
                 dead.wait_ready()
@@ -235,35 +236,7 @@ async def test_in_a_cluster_each_member_may_die_in_turn(kind: Kind, tmp_path: Pa
 
 async def test_user_and_password_are_asked_for_and_used(kind: Kind, tmp_path: Path) -> None:
     with kind.etcd(tmp_path) as etcd:
-        if kind.discovery == "etcd-v2":
-            for path, body in (
-                ("users/root", '{"user":"root","password":"secret"}'),
-                ("roles/guest", ""),
-                ("enable", ""),
-            ):
-                command = [
-                    "curl",
-                    "-sS",
-                    "-u",
-                    "root:secret",
-                    "-X",
-                    "DELETE" if path == "roles/guest" else "PUT",
-                    f"{etcd.url}/v2/auth/{path}",
-                    "-d",
-                    body,
-                ]
-                if path == "roles/guest":
-                    continue
-                subprocess.run(command, check=True, capture_output=True)
-            subprocess.run(
-                ["curl", "-sS", "-u", "root:secret", "-X", "DELETE", f"{etcd.url}/v2/auth/roles/guest"],
-                check=True,
-                capture_output=True,
-            )
-        else:
-            etcdctl(etcd.address, "user", "add", "root:secret")
-            etcdctl(etcd.address, "user", "grant-role", "root", "root")
-            etcdctl(etcd.address, "auth", "enable")
+        await asyncio.to_thread(kind.ask_for_user, etcd.address)
         stranger = await kind.registry(etcd.address)
         with pytest.raises(RegistryUnavailable):
             await stranger.advertise(SERVICE, "a", "h:1", TTL)
@@ -292,14 +265,16 @@ async def test_the_directory_of_a_process_that_died_without_a_word_goes_with_its
             "async def main():\n"
             "    registry = await open_registry(Settings.load())\n"
             f"    await registry.advertise('{SERVICE}', 'a', 'h:1', {TTL})\n"
-            "    print('advertised', flush=True)\n    await asyncio.sleep(600)\n"
+            "    await asyncio.sleep(600)\n"
             "asyncio.run(main())\n"
         )
-        environment: dict[str, Any] = {"KILLRVIDEO_ETCD": etcd.address, "KILLRVIDEO_TTL": str(TTL)}
-        process = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
-        assert process.stdout and process.stdout.readline() == b"advertised\n"
+        environment = {"KILLRVIDEO_ETCD": etcd.address, "KILLRVIDEO_TTL": str(TTL)}
+        process = Process(
+            "advertiser", [sys.executable, "-c", program], tmp_path / "log", environment=environment, folder=ROOT_FOLDER
+        )
+        process.start()
+        await eventually(lambda: V2.holds(etcd.address, f"{ROOT}/{SERVICE}/a"), 30, "the entry is there")
         process.kill()
-        process.wait()
         died = time.monotonic()
         await eventually(lambda: not V2.holds(etcd.address, f"{ROOT}/{SERVICE}"), TTL + 1, "the directory goes")
         assert time.monotonic() - died < TTL + 1

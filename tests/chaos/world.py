@@ -1,0 +1,132 @@
+"""What the trials are done to: an etcd, a Cassandra, instances of the comments service, and a caller; and how a trial is told."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from client import Services
+from common.settings import Settings
+from infra.cassandra import Cassandra
+from infra.etcd import Etcd
+from infra.ports import free_port
+from tests.processes import ServiceProcess, advertised, run_module, serving
+
+SERVICE = "CommentsService"
+# What a noisy machine may add to a bound that is one of seconds: the pause between two looks, and a process that is not let run at once.
+SLACK_SECONDS = 0.5
+
+
+@dataclass
+class Measured:
+    """What came of one trial: figures in seconds or counts, the bound each must keep, and what else must be true."""
+
+    promise: str
+    fault: str
+    bound: float
+    measured: float
+    unit: str = "s"
+    note: str = ""
+    holds: bool = True
+
+    @property
+    def held(self) -> bool:
+        """Whether the promise was kept."""
+        return self.holds and self.measured <= self.bound
+
+    def row(self) -> str:
+        """A row of the table in docs/advertising.md."""
+        figures = (
+            f"{self.bound:g} {self.unit} | {self.measured:.2f} {self.unit}"
+            if self.unit == "s"
+            else f"{self.bound:g} {self.unit} | {self.measured:g} {self.unit}"
+        )
+        return f"| {self.promise} | {self.fault}{f' ({self.note})' if self.note else ''} | {figures} | {'held' if self.held else 'NOT HELD'} |"
+
+
+class World:
+    """The processes of a trial. Each trial leaves it as it found it: everything running, nothing advertised but what runs."""
+
+    def __init__(self, folder: Path, etcd: Etcd, cassandra: Cassandra, ttl: float) -> None:
+        self.folder, self.etcd, self.cassandra, self.ttl = folder, etcd, cassandra, ttl
+        self.environment = {
+            "KILLRVIDEO_ETCD": etcd.address,
+            "KILLRVIDEO_DSE_CONTACT_POINTS": cassandra.address,
+            "KILLRVIDEO_TTL": f"{ttl:g}",
+        }
+
+    @asynccontextmanager
+    async def instances(self, count: int, **more: str) -> AsyncIterator[list[ServiceProcess]]:
+        """So many instances of the comments service that serve and are advertised, stopped in the end."""
+        started = [self.instance(None, **more) for _ in range(count)]
+        try:
+            for process in started:
+                process.start()
+            for process in started:
+                await self.until(process.is_ready, 90, f"{process.name} serves")
+            yield started
+        finally:
+            for process in started:
+                process.terminate()
+            for process in started:
+                await asyncio.to_thread(process.stop)
+
+    def instance(self, port: int | None = None, **more: str) -> ServiceProcess:
+        """One instance, not started."""
+        return ServiceProcess("comments", self.folder, {**self.environment, **more}, port=port)
+
+    def advertised(self) -> dict[str, str]:
+        """What etcd holds, read without our own code."""
+        return advertised(self.etcd.address, SERVICE)
+
+    def settings(self, **more: object) -> Settings:
+        """The settings of a caller."""
+        return Settings(etcd=self.etcd.address, ttl=self.ttl, **more)  # type: ignore[arg-type]  # pydantic checks them
+
+    @asynccontextmanager
+    async def caller(self, **more: object) -> AsyncIterator[Services]:
+        """A caller that knows the instances."""
+        async with Services.from_settings(self.settings(**more)) as services:
+            await services.listed(SERVICE)
+            pool = services.pool(SERVICE)
+            await self.until(
+                lambda: bool(pool.endpoints) and all(e.health.value == "serving" for e in pool.endpoints.values()),
+                20,
+                "the caller sees all instances",
+            )
+            yield services
+
+    async def until(
+        self, condition: Callable[[], bool] | Callable[[], Awaitable[bool]], within: float, what: str
+    ) -> float:
+        """Wait until `condition` holds and return the seconds it took. Fails after `within` and says what was awaited."""
+        began = time.monotonic()
+        while True:
+            holds = await asyncio.to_thread(condition)
+            if (await holds) if isinstance(holds, Awaitable) else holds:
+                return time.monotonic() - began
+            if time.monotonic() - began > within:
+                raise AssertionError(f"waited {within:.0f} s in vain: {what}")
+            await asyncio.sleep(0.02)
+
+    def serves(self, process: ServiceProcess) -> bool:
+        """Whether an instance says that it serves."""
+        return serving(process.address)
+
+
+@asynccontextmanager
+async def world(folder: Path, ttl: float, cassandra: Cassandra | None = None) -> AsyncIterator[World]:
+    """A world of its own: etcd with both interfaces, and a Cassandra with the schema, if none is given."""
+    async with AsyncExitStack() as stack:
+        etcd = Etcd(folder / "etcd", free_port())
+        own = [] if cassandra else [Cassandra(folder / "cassandra", free_port(), heap_mb=512)]
+        for process in (etcd, *own):
+            process.start()
+            stack.callback(process.stop)
+        for process in (etcd, *own):
+            await asyncio.to_thread(process.wait_ready, 300)
+        made = World(folder, etcd, cassandra or own[0], ttl)
+        await asyncio.to_thread(run_module, "schema", environment=made.environment, folder=folder)
+        yield made

@@ -1,0 +1,149 @@
+"""What a caller believes of the registry: an empty list not at once, silence never; and a cut-off start from the last list."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from client import Services
+from client.finding import Finder, Memory
+from common.registry import Registry, RegistryUnavailable
+from infra.etcd import Etcd
+from infra.ports import free_port
+from tests.client.servers import instances
+from tests.client.test_calls import ask
+from tests.common.etcds import KINDS, Kind, eventually
+
+
+class ScriptedRegistry:
+    """A registry that says what the test wants, whenever it is told to."""
+
+    def __init__(self) -> None:
+        self.instances: dict[str, str] = {}
+        self.away = False
+        self.looks = 0
+        self.spoken = asyncio.Event()
+
+    def say(self, instances: dict[str, str]) -> None:
+        self.instances = instances
+        self.spoken.set()
+
+    async def list(self, service: str) -> dict[str, str]:
+        self.looks += 1
+        if self.away:
+            raise RegistryUnavailable("the test has taken it away")
+        return self.instances
+
+    async def watch(self, service: str) -> AsyncIterator[dict[str, str]]:
+        while True:
+            yield await self.list(service)
+            try:
+                async with asyncio.timeout(0.05):
+                    await self.spoken.wait()
+                self.spoken.clear()
+            except TimeoutError:
+                pass
+
+    async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None: ...
+
+    async def renew(self, service: str, instance: str, address: str, ttl: float) -> bool:
+        return True
+
+    async def withdraw(self, service: str, instance: str, address: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def finder(
+    registry: ScriptedRegistry, empty_wait: float, remembered: dict[str, str] | None = None
+) -> tuple[Finder, list[dict[str, str]]]:
+    opened: asyncio.Future[Registry] = asyncio.get_running_loop().create_future()
+    opened.set_result(registry)
+    taken: list[dict[str, str]] = []
+    return Finder("CommentsService", opened, empty_wait, remembered or {}, taken.append), taken
+
+
+async def test_an_empty_list_is_believed_only_after_a_while() -> None:
+    registry = ScriptedRegistry()
+    registry.say({"a": "h:1"})
+    found, taken = finder(registry, empty_wait=0.5)
+    await eventually(lambda: taken == [{"a": "h:1"}], 2, "the first list")
+    registry.say({})
+    await asyncio.sleep(0.3)
+    assert found.instances == {"a": "h:1"}
+    assert await eventually(lambda: taken[-1] == {}, 2, "the empty list") < 1
+    await found.close()
+
+
+async def test_an_empty_list_that_fills_again_was_never_there() -> None:
+    registry = ScriptedRegistry()
+    registry.say({"a": "h:1"})
+    found, taken = finder(registry, empty_wait=0.5)
+    await eventually(lambda: bool(taken), 2, "the first list")
+    for _ in range(3):
+        registry.say({})
+        await asyncio.sleep(0.3)
+        registry.say({"a": "h:1"})
+        await asyncio.sleep(0.1)
+    assert taken == [{"a": "h:1"}]
+    await found.close()
+
+
+async def test_a_registry_that_is_away_changes_nothing() -> None:
+    registry = ScriptedRegistry()
+    registry.say({"a": "h:1"})
+    found, taken = finder(registry, empty_wait=0.0)
+    await eventually(lambda: bool(taken), 2, "the first list")
+    registry.away = True
+    await asyncio.sleep(0.5)
+    assert taken == [{"a": "h:1"}]
+    registry.away = False
+    registry.say({"b": "h:2"})
+    await eventually(lambda: taken[-1] == {"b": "h:2"}, 3, "the new list")
+    await found.close()
+
+
+async def test_a_hurried_look_is_not_made_more_than_once_a_second() -> None:
+    registry = ScriptedRegistry()
+    registry.away = True
+    found, _ = finder(registry, empty_wait=1)
+    await asyncio.sleep(0)
+    for _ in range(50):
+        found.hurry()
+        await asyncio.sleep(0.01)
+    assert registry.looks < 6
+    await found.close()
+
+
+def test_a_memory_that_cannot_be_read_is_written_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "instances.json"
+    file.write_text("not JSON")
+    with caplog.at_level(logging.WARNING):
+        memory = Memory(file)
+    assert "instances.json" in caplog.text
+    assert memory.recall("CommentsService") == {}
+    memory.keep("CommentsService", {"a": "h:1"})
+    assert Memory(file).recall("CommentsService") == {"a": "h:1"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.discovery}-on-{kind.version}")
+async def test_instances_are_found_kept_through_an_outage_and_remembered_over_a_restart(
+    kind: Kind, tmp_path: Path
+) -> None:
+    etcd = Etcd(tmp_path / "etcd", free_port(), v2=kind.v2, program=kind.program)
+    settings = kind.settings(etcd.address, client_cache=tmp_path / "cache.json")
+    async with instances(2) as running:
+        with etcd:
+            registry = await kind.registry(etcd.address)
+            await registry.advertise("CommentsService", "one", running[0].address, 60)
+            async with Services.from_settings(settings) as services:
+                assert (await ask(services, 3))[running[0].address] == 3
+                await registry.advertise("CommentsService", "two", running[1].address, 60)
+                await eventually(lambda: len(services.pool("CommentsService")._ready) == 2, 3, "the second instance")
+                etcd.stop()
+                assert len(await ask(services, 50)) == 2
+        async with Services.from_settings(settings) as services:
+            assert (await ask(services, 1)).total() == 1, "called from the last list while etcd is away"
+        await registry.close()
