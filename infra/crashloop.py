@@ -15,9 +15,12 @@ from typing import Any
 from supervisor import events
 from supervisor.states import SupervisorStates
 
-CRASHES = 8
-SECONDS = 60.0
-"""So many unexpected exits of one instance within so many seconds are a crash loop, even where each life was long enough to count as started."""
+FAILURES, FAILURE_SECONDS = 4, 300.0
+"""So many exits with a code of its own (not 0) of one instance within so many seconds are a crash loop, even where each life was long
+enough to count as started: on a busy machine it may take a while to come to the point where it fails."""
+
+DEATHS, DEATH_SECONDS = 8, 60.0
+"""The same for deaths by a signal. More are borne, because it may be a person who kills."""
 
 
 class CrashLoop:
@@ -25,7 +28,8 @@ class CrashLoop:
 
     def __init__(self, supervisord: Any) -> None:
         self._supervisord = supervisord
-        self._exits: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=CRASHES))
+        self._failures: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=FAILURES))
+        self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DEATHS))
         self._parts: defaultdict[str, bytes] = defaultdict(bytes)
         self._reason = ""
         events.subscribe(events.ProcessStateFatalEvent, self._fatal)
@@ -40,10 +44,11 @@ class CrashLoop:
         if event.expected:
             return
         name = event.process.config.name
-        times = self._exits[name]
+        by_signal = event.process.exitstatus == -1
+        times, seconds = (self._deaths[name], DEATH_SECONDS) if by_signal else (self._failures[name], FAILURE_SECONDS)
         times.append(time.monotonic())
-        if len(times) == CRASHES and times[-1] - times[0] < SECONDS:
-            self._end(f"{name} crashed {CRASHES} times within {SECONDS:.0f} s")
+        if len(times) == times.maxlen and times[-1] - times[0] < seconds:
+            self._end(f"{name} crashed {len(times)} times within {seconds:.0f} s")
 
     def _end(self, reason: str) -> None:
         """Stop all instances in order, as a request to shut down does, and exit with 1 after that."""

@@ -72,7 +72,7 @@ class Supervisor:
     """A supervisord that runs, asked over its socket. Raises InfraError when it does not answer."""
 
     def __init__(self, socket: Path = SOCKET) -> None:
-        self._server = xmlrpc.client.ServerProxy("http://127.0.0.1", SupervisorTransport(serverurl=f"unix://{socket}"))
+        self._socket = socket
 
     def slots(self) -> list[Slot]:
         """All instances, those that do not run among them, in order."""
@@ -105,9 +105,11 @@ class Supervisor:
                 time.sleep(0.1)
 
     def _ask(self, method: str, *arguments: object) -> Any:
+        # A transport of its own for each question: one that has failed once cannot be used again.
+        server = xmlrpc.client.ServerProxy("http://127.0.0.1", SupervisorTransport(serverurl=f"unix://{self._socket}"))
         try:
-            return getattr(self._server.supervisor, method)(*arguments)
+            return getattr(server.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
             raise InfraError(f"supervisord refused {method}{arguments}: {fault.faultString}") from fault
         except (OSError, http.client.HTTPException) as error:
-            raise InfraError(f"supervisord does not answer at {SOCKET}: {error}") from error
+            raise InfraError(f"supervisord does not answer at {self._socket}: {error}") from error

@@ -60,7 +60,10 @@ def test_without_java_it_is_named_with_the_package_to_install(local: Path) -> No
     assert "openjdk-17" in text
 
 
-@pytest.mark.parametrize(("version", "said"), [("1.8.0_412", "Java 8, too old"), ("11.0.2", "Java 11, too old"), ("21.0.3", "Java 21, too new")])
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [("1.8.0_412", "Java 8, too old"), ("11.0.2", "Java 11, too old"), ("21.0.3", "Java 21, too new")],
+)
 def test_another_java_is_told_from_the_one_that_is_needed(local: Path, tmp_path: Path, version: str, said: str) -> None:
     _, text = refused("run", local, PATH=with_java(tmp_path / "bin", version), JAVA_HOME="")
     assert said in text
@@ -84,9 +87,15 @@ def test_a_taken_port_is_named_with_the_setting_that_moves_it(local: Path, etcd:
 
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
-    [("KILLRVIDEO_CASSANDRA_HEAP", "lots", "integer"), ("KILLRVIDEO_TTL", "0", "greater"), ("KILLRVIDEO_PORT_OFFSET", "150", "multiple of 100")],
+    [
+        ("KILLRVIDEO_CASSANDRA_HEAP", "lots", "integer"),
+        ("KILLRVIDEO_TTL", "0", "greater"),
+        ("KILLRVIDEO_PORT_OFFSET", "150", "multiple of 100"),
+    ],
 )
-def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(local: Path, name: str, value: str, allowed: str) -> None:
+def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(
+    local: Path, name: str, value: str, allowed: str
+) -> None:
     code, text = refused("run", local, **{name: value})
     assert code == 2
     assert f"{name}='{value}'" in text
@@ -120,7 +129,7 @@ def test_a_jar_that_is_missing_or_cut_makes_the_jars_be_fetched_anew(tmp_path: P
 
 def test_a_disk_without_room_is_told_before_the_set_up_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(setup.shutil, "disk_usage", lambda _: usage(10_000_000_000, 9_700_000_000, 300_000_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10_000_000_000, 9_700_000_000, 300_000_000))
     with pytest.raises(InfraError, match="only 300 MB are free"):
         setup._require_space()
 
@@ -132,7 +141,9 @@ def test_a_step_that_fills_the_disk_says_so(tmp_path: Path) -> None:
 
 def test_ctrl_c_in_the_middle_of_the_set_up_ends_it_and_all_that_it_began(tmp_path: Path) -> None:
     environment = {"KILLRVIDEO_LOCAL": str(tmp_path / "local")}
-    process = Process("setup", [sys.executable, "-m", "infra", "setup"], tmp_path / "log", environment=environment, folder=ROOT)
+    process = Process(
+        "setup", [sys.executable, "-m", "infra", "setup"], tmp_path / "log", environment=environment, folder=ROOT
+    )
     process.start()
     try:
         wait_until(lambda: "Python packages: 1 of" in process.log_text(), 120, "the first package")

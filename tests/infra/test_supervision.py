@@ -1,0 +1,89 @@
+"""The seven under supervisord: what it bears, and what ends it."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra import supervision
+from infra.layout import PYTHON, ROOT
+from infra.processes import Process, wait_until
+from infra.supervision import Supervisor, base_ports, write_configuration
+from tests.infra.test_commands import free_offset
+
+
+class Supervisord(Process):
+    """A supervisord on ports and a socket of its own."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.configuration = folder / "supervisord.conf"
+        write_configuration(self.configuration, free_offset())
+        super().__init__(
+            "supervisord",
+            [str(PYTHON), "-m", "supervisor.supervisord", "-c", str(self.configuration)],
+            folder / "supervisord.log",
+            environment={
+                "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
+                "KILLRVIDEO_ETCD": "127.0.0.1:1",
+                **environment,
+            },
+            folder=ROOT,
+            stop_seconds=30,
+            orphan_signal="TERM",
+        )
+
+
+@pytest.fixture
+def socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A socket of the test's own, short enough for a socket's path."""
+    path = Path(f"/tmp/killrvideo-test-{os.getpid()}.sock")
+    monkeypatch.setattr(supervision, "SOCKET", path)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_absent_databases_never_end_it_and_all_seven_drain_side_by_side(tmp_path: Path, socket: Path) -> None:
+    with Supervisord(tmp_path) as supervisord:
+        supervisor = Supervisor(socket)
+        wait_until(supervisor.answers, 30, "supervisord's socket")
+        wait_until(
+            lambda: [slot.state for slot in supervisor.slots()].count("RUNNING") == 7,
+            60,
+            "seven instances that stay up",
+        )
+        slots = supervisor.slots()
+        assert [slot.name for slot in slots if slot.up] == [f"{slug}-1" for slug in sorted(base_ports())]
+        assert len(slots) == 7 * 99
+        wait_until(lambda: supervisord.log_text().count("waiting for") >= 7, 30, "seven services that wait")
+        begun = time.monotonic()
+        supervisord.terminate()
+        assert supervisord.wait_end(25) == 0
+        # One after the other they would take seven times their wait and drain.
+        assert time.monotonic() - begun < 12
+    assert not any("SIGKILL" in line for line in supervisord.log_text().splitlines())
+
+
+def test_a_true_crash_loop_ends_it_with_1_and_says_which_instance(tmp_path: Path, socket: Path) -> None:
+    supervisord = Supervisord(tmp_path, KILLRVIDEO_TTL="nonsense")
+    supervisord.start()
+    try:
+        assert supervisord.wait_end(120) == 1
+    finally:
+        supervisord.kill()
+    log = supervisord.log_text()
+    assert "ends again and again right after its start" in log
+    assert "| wrong setting KILLRVIDEO_TTL='nonsense'" in log
+
+
+def test_services_stop_in_order_when_their_supervisord_is_killed(tmp_path: Path, socket: Path) -> None:
+    with Supervisord(tmp_path) as supervisord:
+        supervisor = Supervisor(socket)
+        wait_until(supervisor.answers, 30, "supervisord's socket")
+        wait_until(lambda: supervisord.log_text().count("waiting for") >= 7, 60, "seven services that wait")
+        pids = [slot.pid for slot in supervisor.slots() if slot.up]
+        supervisord.send(signal.SIGKILL)
+        supervisord.wait_end(5)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 15, "the end of the seven")
