@@ -254,7 +254,8 @@ def _cluster(settings: Settings, contact_points: list[tuple[str, int]], datacent
         request_timeout=settings.database_timeout,
         load_balance_dc_aware=datacenter,
         retry_policy="fallthrough",
-        constant_reconnect_delay_ms=_RECONNECT_MS,
+        exponential_reconnect_base_delay_ms=_RECONNECT_MS // 4,
+        exponential_reconnect_max_delay_ms=_RECONNECT_MS,  # a constant delay, if given, is not heeded
         heartbeat_interval_sec=_HEARTBEAT_SECONDS,
         idle_timeout_sec=_IDLE_SECONDS,
         prepare_on_all_hosts=False,
