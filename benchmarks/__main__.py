@@ -1,0 +1,217 @@
+"""What our calls cost beside the floor: `make bench`, or `python -m benchmarks --help`.
+
+Both servers run on the same rows of the same Cassandra, and take turns: a round of one, a round of the other, several times. What is
+printed is the median over the rounds, so that a machine's moods fall on both alike.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import grpc
+import uvloop
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.calls import CALLS, SERVICES, Call, Rows, fill, method
+from benchmarks.measuring import cost, latency, resident_mb
+from infra.cassandra import Cassandra
+from infra.layout import PYTHON, ROOT
+from infra.ports import free_port
+from infra.processes import Process
+
+READY_SECONDS = 120
+KEYSPACE = "killrvideo"
+
+
+class Served(Process):
+    """A server on a port of its own. `started` is the seconds from its start to its first answer."""
+
+    def __init__(self, name: str, arguments: list[str], port: int, log: Path, environment: dict[str, str]) -> None:
+        super().__init__(name, [str(PYTHON), "-m", *arguments], log, environment=environment, folder=ROOT)
+        self.address = f"127.0.0.1:{port}"
+        self.started = 0.0
+
+    def is_ready(self) -> bool:
+        """Whether it answers; our servers say so themselves."""
+        with grpc.insecure_channel(self.address) as channel:
+            try:
+                grpc.channel_ready_future(channel).result(timeout=0.2)
+                health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+                return bool(health.status == health_pb2.HealthCheckResponse.SERVING)
+            except grpc.FutureTimeoutError:
+                return False
+            except grpc.RpcError as error:
+                return error.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+@contextmanager
+def cassandra_of(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, int]]:
+    """The Cassandra that was named, or one of our own for this run."""
+    if arguments.cassandra:
+        host, _, port = arguments.cassandra.rpartition(":")
+        yield host, int(port)
+        return
+    with Cassandra(folder / "cassandra", free_port(), heap_mb=1024) as node:
+        yield node.host, node.port
+
+
+@contextmanager
+def ours(slug: str, driver: str, point: tuple[str, int], folder: Path) -> Iterator[Served]:
+    """One of our services, started and ready."""
+    port = free_port()
+    environment = {
+        "KILLRVIDEO_DISCOVERY": "static",
+        "KILLRVIDEO_DSE_CONTACT_POINTS": f"{point[0]}:{point[1]}",
+        "KILLRVIDEO_CASSANDRA_DRIVER": driver,
+        "KILLRVIDEO_LISTEN_PORT": str(port),
+    }
+    process = Served(slug, [f"services.{slug}"], port, folder / f"{slug}-{driver}.log", environment)
+    began = time.monotonic()
+    with process:
+        process.started = time.monotonic() - began
+        yield process
+
+
+@contextmanager
+def floor(point: tuple[str, int], folder: Path) -> Iterator[Served]:
+    """The floor server, started and ready."""
+    port = free_port()
+    arguments = ["benchmarks.floor", str(port), point[0], str(point[1]), KEYSPACE]
+    with Served("floor", arguments, port, folder / "floor.log", {}) as process:
+        yield process
+
+
+async def measure(call: Call, servers: dict[str, Served], rows: Rows, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The rounds of one call: CPU time for each server in turn, then latencies in turn."""
+    calls = max(8, int(call.calls * arguments.scale))
+    for server in servers.values():
+        await cost(server.address, server.pid, call, rows, max(8, calls // 4))
+    if call.same_answer and call.target == 1.2:
+        await _compare(call, servers, rows)
+    cpu: dict[str, list[float]] = {name: [] for name in servers}
+    late: dict[str, list[Any]] = {name: [] for name in servers}
+    for _ in range(arguments.rounds):
+        for name, server in servers.items():
+            cpu[name].append(await cost(server.address, server.pid, call, rows, calls))
+    for _ in range(arguments.rounds if arguments.rate else 0):
+        for name, server in servers.items():
+            late[name].append(await latency(server.address, call, rows, arguments.rate, arguments.seconds))
+    return {
+        name: {
+            "cpu_us": median(cpu[name]),
+            "cpu_rounds": [round(each) for each in cpu[name]],
+            "p50_ms": median(each.p50 for each in late[name]) if late[name] else None,
+            "p99_ms": median(each.p99 for each in late[name]) if late[name] else None,
+            "resident_mb": resident_mb(server.pid),
+        }
+        for name, server in servers.items()
+    }
+
+
+async def _compare(call: Call, servers: dict[str, Served], rows: Rows) -> None:
+    """Refuse to compare servers that answer differently."""
+    request = call.request(rows)
+    answers = []
+    for server in servers.values():
+        async with aio.insecure_channel(server.address) as channel:
+            answers.append(await method(channel, call.service, call.name)(request))
+    if len({len(answer) for answer in answers}) != 1:
+        raise SystemExit(f"{call.name}: the servers do not give the same answer")
+
+
+async def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """All calls that were asked for."""
+    chosen = [call for call in CALLS if not arguments.calls or call.name in arguments.calls.split(",")]
+    results: dict[str, Any] = {"calls": {}, "started_s": {}}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="killrvideo-bench-")))
+        point = stack.enter_context(cassandra_of(arguments, folder))
+        environment = {"KILLRVIDEO_DISCOVERY": "static", "KILLRVIDEO_DSE_CONTACT_POINTS": f"{point[0]}:{point[1]}"}
+        schema = Process(
+            "schema", [str(PYTHON), "-m", "schema"], folder / "schema.log", environment=environment, folder=ROOT
+        )
+        schema.start()
+        if schema.wait_end(READY_SECONDS):
+            raise SystemExit(f"the schema step failed:\n{schema.log_end()}")
+        with ExitStack() as filling:
+            addresses = {
+                slug: filling.enter_context(ours(slug, "cassandra-driver", point, folder)).address for slug in SERVICES
+            }
+            rows = await fill(addresses)
+        bare = stack.enter_context(floor(point, folder))
+        for slug in SERVICES:
+            calls = [call for call in chosen if call.service == slug]
+            if not calls:
+                continue
+            with ExitStack() as serving:
+                servers = {"floor": bare}
+                for driver in arguments.drivers.split(","):
+                    servers[driver] = serving.enter_context(ours(slug, driver, point, folder))
+                    results["started_s"][f"{slug}, {driver}"] = round(servers[driver].started, 2)
+                for call in calls:
+                    try:
+                        results["calls"][call.name] = await measure(call, servers, rows, arguments)
+                    except grpc.RpcError as error:
+                        logs = "\n".join(f"{name}:\n{server.log_end()}" for name, server in servers.items())
+                        raise SystemExit(f"{call.name} failed: {error}\n{logs}") from error
+                    console.print(f"[dim]{call.name}: {json.dumps(results['calls'][call.name])}")
+    return results
+
+
+def table_of(results: dict[str, Any], drivers: list[str]) -> Table:
+    """The ratios to the floor."""
+    table = Table(title="CPU time of a call, and the ratio to the floor")
+    table.add_column("call")
+    table.add_column("floor us", justify="right")
+    for driver in drivers:
+        for column in (f"{driver} us", "ratio", "p50", "p99", "MB"):
+            table.add_column(column, justify="right")
+    table.add_column("target", justify="right")
+    for call in CALLS:
+        if call.name not in results["calls"]:
+            continue
+        found = results["calls"][call.name]
+        cells = [call.name, f"{found['floor']['cpu_us']:.0f}"]
+        for driver in drivers:
+            cells.append(f"{found[driver]['cpu_us']:.0f}")
+            for figure in ("cpu_us", "p50_ms", "p99_ms"):
+                base = found["floor"][figure]
+                cells.append(f"{found[driver][figure] / base:.2f}" if base else "-")
+            cells.append(f"{found[driver]['resident_mb']:.0f}")
+        table.add_row(*cells, f"{call.target}")
+    return table
+
+
+def main() -> None:
+    """Read the command line, measure, print, and write the figures where they were asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--calls", help="names of calls, with commas (all)")
+    parser.add_argument("--drivers", default="cassandra-driver,acsylla", help="drivers, with commas (both)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds for each server (5)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="how many times the usual number of calls in a round (1)"
+    )
+    parser.add_argument("--rate", type=float, default=100, help="calls a second for the latencies; 0 for none (100)")
+    parser.add_argument("--seconds", type=float, default=4, help="seconds of each round of latencies (4)")
+    parser.add_argument("--cassandra", help="host:port of a Cassandra to use (one of our own)")
+    parser.add_argument("--output", type=Path, help="a JSON file for the figures")
+    arguments = parser.parse_args()
+    console = Console()
+    results = uvloop.run(run(arguments, console))
+    console.print(table_of(results, arguments.drivers.split(",")))
+    console.print(f"Seconds from start to serving: {json.dumps(results['started_s'])}")
+    if arguments.output:
+        arguments.output.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

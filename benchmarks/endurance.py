@@ -1,0 +1,84 @@
+"""A million statements through the database interface, with what they leave in memory: `python -m benchmarks.endurance HOST:PORT [DRIVER]`.
+
+Reads, batches, conditional writes, cancelled reads and refused statements, as a long day brings them.
+"""
+
+import argparse
+import asyncio
+from itertools import count
+from typing import NamedTuple
+from uuid import UUID, uuid1, uuid4
+
+import uvloop
+from rich.console import Console
+
+from benchmarks.measuring import resident_mb
+from common.database import Database, Select, Write, connect
+from common.settings import Settings
+from services.comments.repository import INSERT_BY_USER, INSERT_BY_VIDEO, OF_VIDEO
+
+CALLERS = 32
+STEP = 100_000
+OWN_PROCESS = "self"
+
+
+class Claimed(NamedTuple):
+    """Who holds a claim."""
+
+    claim: UUID
+
+
+CLAIM = Write("INSERT INTO video_claims (videoid, claim) VALUES (?, ?) IF NOT EXISTS USING TTL 60", idempotent=False)
+CLAIMED = Select("SELECT claim FROM video_claims WHERE videoid = ?", Claimed)
+
+
+async def one(database: Database, number: int, video_id: UUID) -> None:
+    """One statement: mostly reads."""
+    kind = number % 50
+    if kind == 0:
+        await database.write_if(CLAIM, video_id, uuid4())
+    elif kind == 1:
+        task = asyncio.create_task(database.select(OF_VIDEO, video_id, 10))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    elif kind < 10:
+        other, comment_id = uuid4(), uuid1()
+        await database.batch(
+            [
+                (INSERT_BY_VIDEO, (other, comment_id, video_id, "a comment")),
+                (INSERT_BY_USER, (video_id, comment_id, other, "a comment")),
+            ]
+        )
+    elif kind < 20:
+        await database.select_one(CLAIMED, video_id)
+    else:
+        await database.select(OF_VIDEO, video_id, 10)
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    """Statement after statement, with a line each hundred thousand."""
+    host, _, port = arguments.cassandra.rpartition(":")
+    settings = Settings.load(cassandra_driver=arguments.driver)
+    database = await connect(settings, [(host, int(port))], settings.cassandra_keyspace)
+    await database.prepare((CLAIM, CLAIMED, INSERT_BY_VIDEO, INSERT_BY_USER, OF_VIDEO))
+    video_id, numbers, console = uuid4(), count(), Console()
+    for _ in range(10):
+        await database.write(INSERT_BY_VIDEO, video_id, uuid1(), uuid4(), "a comment")
+
+    async def caller(until: int) -> None:
+        while (number := next(numbers)) < until:
+            await one(database, number, video_id)
+
+    for until in range(0, arguments.statements + 1, STEP):
+        await asyncio.gather(*(caller(until) for _ in range(CALLERS)))
+        console.print(f"{arguments.driver}: {until:>9,} statements, {resident_mb(OWN_PROCESS):.1f} MB")
+    await database.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance", description=__doc__)
+    parser.add_argument("cassandra", help="host:port")
+    parser.add_argument("driver", nargs="?", default="acsylla")
+    parser.add_argument("--statements", type=int, default=1_000_000)
+    uvloop.run(run(parser.parse_args()))
