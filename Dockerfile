@@ -32,6 +32,6 @@ ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     KILLRVIDEO_LISTEN_HOST=0.0.0.0
 EXPOSE 8101 8201 8301 8401 8501 8601 8701 8899
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-m", "deploy.health"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-m", "deploy.health"]
 ENTRYPOINT ["python", "-m", "deploy.entrypoint"]
 CMD ["supervised"]

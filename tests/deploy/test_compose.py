@@ -4,14 +4,29 @@ import re
 
 import pytest
 
+from common.registry.names import SERVICES as REGISTERED
 from common.settings import PREFIX, Settings, secrets_from_files
 from deploy.entrypoint import COMMANDS, EXAMPLE_PASSWORD, SERVICES
 from infra.layout import ROOT
 from services.__main__ import ALL
-from tests.deploy.compose_files import FILES, load, own, services
+from tests.deploy.compose_files import FILES, Service, load, own, services
 
 EACH_FILE = pytest.mark.parametrize("name", FILES)
 PORTS = {service.slug: service.port for service in ALL}
+
+
+def by_port(name: str) -> dict[int, Service]:
+    """The containers of a file that each run one service, by that service's port."""
+    return {
+        PORTS[service["command"][0]]: service
+        for service in own(FILES[name]).values()
+        if service.get("command", [""])[0] in PORTS
+    }
+
+
+def test_a_file_without_a_registry_names_its_services_as_callers_look_them_up() -> None:
+    looked_up = {known.slug.replace("_", "-"): known.slug for known in REGISTERED.values()}
+    assert {name: service["command"][0] for name, service in own(FILES["dns"]).items() if name != "schema"} == looked_up
 
 
 def test_there_is_a_file_for_each_deployment() -> None:
@@ -80,17 +95,16 @@ def test_a_deployment_for_one_machine_is_open_on_loopback_only(name: str) -> Non
 
 @pytest.mark.parametrize("name", ["compose", "cloud", "dns"])
 def test_a_service_of_its_own_container_publishes_its_own_port(name: str) -> None:
-    present = services(FILES[name])
-    for slug, port in PORTS.items():
-        (published,) = present[slug]["ports"]
+    for port, service in by_port(name).items():
+        (published,) = service["ports"]
         assert published.endswith(f":{port}")
         assert str(port) in published.split(":")[-2]
 
 
 @pytest.mark.parametrize("name", ["compose", "dns"])
 def test_a_service_that_can_be_scaled_takes_its_host_port_from_a_range(name: str) -> None:
-    for slug, port in PORTS.items():
-        assert services(FILES[name])[slug]["ports"] == [f"127.0.0.1:{port}-{port + 8}:{port}"]
+    for port, service in by_port(name).items():
+        assert service["ports"] == [f"127.0.0.1:{port}-{port + 8}:{port}"]
 
 
 @EACH_FILE

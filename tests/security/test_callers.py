@@ -68,7 +68,7 @@ def served(
         KILLRVIDEO_GRPC_CLIENT_CA=str(authority.certificate),
     )
     wait_until(
-        lambda: status(process.address, authority, caller) == "SERVING", 30, f"the service serves:\n{process.log_end()}"
+        lambda: status(process.address, authority, caller) == "SERVING", 60, f"the service serves:\n{process.log_end()}"
     )
     return process, caller
 

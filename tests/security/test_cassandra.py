@@ -72,7 +72,7 @@ def test_a_service_that_cannot_get_in_waits_and_says_why(
     process = ServiceProcess("comments", tmp_path, settings)
     process.start()
     try:
-        wait_until(lambda: said in process.log_text(), 30, f"the reason in the log:\n{process.log_end()}")
+        wait_until(lambda: said in process.log_text(), 60, f"the reason in the log:\n{process.log_end()}")
         assert process.alive
         assert "waiting for Cassandra" in process.log_text()
         assert "wrong-password-51" not in process.log_text()

@@ -36,7 +36,7 @@ def started(process: ServiceProcess) -> Iterator[ServiceProcess]:
 
 
 def wait_for_line(process: ServiceProcess, line: str) -> None:
-    wait_until(lambda: line in process.log_text(), 30, f"`{line}` in the log:\n{process.log_end()}")
+    wait_until(lambda: line in process.log_text(), 60, f"`{line}` in the log:\n{process.log_end()}")
 
 
 @pytest.fixture
