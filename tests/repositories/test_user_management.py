@@ -191,11 +191,10 @@ async def test_a_process_killed_under_load_leaves_nothing_that_the_same_calls_do
 ) -> None:
     process = start_service("user_management")
     asked: list[NewUser] = []
-    answered = 0
+    answered: set[UUID] = set()
     some = asyncio.Event()
 
     async def create_on(stub: "UserManagementServiceAsyncStub") -> None:
-        nonlocal answered
         while True:
             user = new_user()
             asked.append(user)
@@ -210,8 +209,8 @@ async def test_a_process_killed_under_load_leaves_nothing_that_the_same_calls_do
                 await stub.CreateUser(request, timeout=10)
             except grpc.aio.AioRpcError:
                 return
-            answered += 1
-            if answered >= 20:
+            answered.add(user.user_id)
+            if len(answered) >= 10:
                 some.set()
 
     async with grpc.aio.insecure_channel(process.address) as channel:
@@ -219,7 +218,8 @@ async def test_a_process_killed_under_load_leaves_nothing_that_the_same_calls_do
         await asyncio.wait_for(some.wait(), 60)
         await asyncio.to_thread(process.kill)
         await asyncio.wait_for(asyncio.gather(*calls), 30)
-    for user in asked:
+    assert (await accounts.users.users(list(answered))).keys() == answered
+    for user in (user for user in asked if user.user_id not in answered):
         existed = user.user_id in await accounts.users.users([user.user_id])
         assert (await accounts.verified(user.email, user.password) == user.user_id) is existed
         assert await accounts.create(user) is not existed
