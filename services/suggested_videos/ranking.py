@@ -30,7 +30,7 @@ _STEPS, _ENOUGH = 20, 1e-4
 _DAMPING = 20.0
 """Likings that a video is taken to have beside its own, so that two or three in common are not much."""
 
-_TAGS, _WORDS, _AUTHOR = 1.0, 0.3, 0.2
+_TAGS, _WORDS, _AUTHOR = 1.0, 0.3, 0.08
 _OF_DESCRIPTION = 30
 _USUAL_MEAN, _USUAL_VOTES = 3.0, 5.0
 _PLAYS = 0.25

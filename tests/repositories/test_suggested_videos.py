@@ -1,0 +1,199 @@
+"""What suggestions are made from, and the lists that are made, on the real Cassandra."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from common.database import Database, Statement, Write
+from common.messages import cassandra_uuid_order, now
+from services.suggested_videos.recommender import Recommender
+from services.suggested_videos.refresh import PEOPLE, RATED_VIDEOS, refresh_part, ring_part
+from services.suggested_videos.repository import STATEMENTS, ListName, ListRow, SuggestedVideosRepository
+
+OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
+
+# What the services that own these tables write.
+VIDEO = Write(
+    "INSERT INTO videos (videoid, userid, name, tags, description, added_date, preview_image_location) VALUES (?, ?, ?, ?, ?, ?, '//p')"
+)
+TAG = Write("INSERT INTO videos_by_tag (tag, videoid) VALUES (?, ?)")
+WORD = Write("INSERT INTO video_words (word, weight, added_ms, videoid, counts) VALUES (?, ?, 0, ?, 0)")
+LOGGED = Write("INSERT INTO user_ratings (userid, rated_at, videoid, rating) VALUES (?, ?, ?, ?)")
+RATING = Write("INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (?, ?, ?)")
+SUMS = Write("UPDATE video_ratings_by_user SET ratings_count = ?, ratings_total = ? WHERE videoid = ?")
+RATED_MARK = Write("INSERT INTO rated_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
+PLAYED_MARK = Write("INSERT INTO played_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
+PLAY = Write("UPDATE video_playback_stats SET views = views + 1 WHERE videoid = ?", idempotent=False)
+OTHERS = (VIDEO, TAG, WORD, LOGGED, RATING, SUMS, RATED_MARK, PLAYED_MARK, PLAY)
+
+
+@pytest.fixture
+async def database(open_database: OpenDatabase) -> Database:
+    return await open_database([*STATEMENTS, *OTHERS, RATED_VIDEOS, PEOPLE])
+
+
+@pytest.fixture
+def repository(database: Database) -> SuggestedVideosRepository:
+    return SuggestedVideosRepository(database)
+
+
+async def new_video(database: Database, *tags: str) -> UUID:
+    video_id = uuid4()
+    await database.write(VIDEO, video_id, uuid4(), f"video {video_id.hex}", set(tags), "text", now())
+    for tag in tags:
+        await database.write(TAG, tag, video_id)
+    return video_id
+
+
+async def rate(database: Database, video_id: UUID, ratings: dict[UUID, int]) -> None:
+    for user_id, rating in ratings.items():
+        await database.write(RATING, video_id, user_id, rating)
+        await database.write(LOGGED, user_id, now(), video_id, rating)
+    await database.write(SUMS, len(ratings), sum(ratings.values()), video_id)
+
+
+async def test_only_videos_that_exist_are_shown_and_compared(
+    database: Database, repository: SuggestedVideosRepository
+) -> None:
+    video, gone = await new_video(database, "jazz"), uuid4()
+    assert set(await repository.previews([gone, video])) == {video}
+    assert (await repository.contents([gone, video]))[video].tags == {"jazz"}
+    assert (await repository.described([gone, video]))[video].description == "text"
+    assert await repository.previews([]) == {}
+
+
+async def test_ratings_of_a_person_come_newest_first(database: Database, repository: SuggestedVideosRepository) -> None:
+    user, other = uuid4(), uuid4()
+    videos, began = [uuid4() for _ in range(5)], now()
+    for at, video in enumerate(videos):
+        await database.write(LOGGED, user, began + timedelta(milliseconds=at), video, 4)
+    await database.write(LOGGED, other, began, videos[0], 2)
+    assert [row.video_id for row in await repository.rated_by(user, 3)] == videos[:1:-1]
+    assert await repository.newest_rating(user) == began + timedelta(milliseconds=4)
+    assert await repository.newest_rating(uuid4()) is None
+    rows = await repository.rated_by_each([user, other, uuid4()], 2)
+    assert [(row.video_id, row.rating) for row in rows if row.user_id == user] == [(videos[4], 4), (videos[3], 4)]
+    assert [(row.video_id, row.rating) for row in rows if row.user_id == other] == [(videos[0], 2)]
+
+
+async def test_the_same_people_are_sampled_of_every_video(
+    database: Database, repository: SuggestedVideosRepository
+) -> None:
+    one, other = uuid4(), uuid4()
+    people = sorted((uuid4() for _ in range(12)), key=cassandra_uuid_order)
+    for video in (one, other):
+        await rate(database, video, dict.fromkeys(people, 5))
+    rows = await repository.ratings_of([one, other], 4)
+    assert [row.user_id for row in rows if row.video_id == one] == people[:4]
+    assert [row.user_id for row in rows if row.video_id == other] == people[:4]
+
+
+async def test_own_ratings_and_totals_are_found_for_many_videos_at_once(
+    database: Database, repository: SuggestedVideosRepository
+) -> None:
+    user, rated, unrated = uuid4(), uuid4(), uuid4()
+    await rate(database, rated, {user: 3, uuid4(): 5})
+    await database.write(SUMS, 0, 0, unrated)
+    asked = [rated, unrated, *(uuid4() for _ in range(500))]
+    assert await repository.own_ratings(user, asked) == {rated: 3}
+    totals = await repository.totals(asked)
+    assert set(totals) == {rated}
+    assert (totals[rated].ratings, totals[rated].total) == (2, 8)
+    assert await repository.ratings_of([unrated], 5) == []
+
+
+async def test_videos_are_found_by_tags_and_words(database: Database, repository: SuggestedVideosRepository) -> None:
+    tag, word = f"tag {uuid4().hex}", uuid4().hex
+    tagged = [await new_video(database, tag) for _ in range(3)]
+    best, worse = uuid4(), uuid4()
+    await database.write(WORD, word, 100, worse)
+    await database.write(WORD, word, 300, best)
+    assert {row.video_id for row in await repository.tagged([tag, "no such tag"], 10)} == set(tagged)
+    assert [row.video_id for row in await repository.with_words([word], 1)] == [best]
+    assert await repository.tagged([], 10) == []
+
+
+async def test_what_is_popular_is_found_by_its_marks_and_kept(
+    database: Database, repository: SuggestedVideosRepository
+) -> None:
+    rated, played, minute = await new_video(database), await new_video(database), now().replace(second=0, microsecond=0)
+    await database.write(RATED_MARK, minute, 3, rated)
+    await database.write(PLAYED_MARK, minute - timedelta(minutes=70), 4, played)
+    minutes = [minute - timedelta(minutes=back) for back in range(90)]
+    assert {rated, played} <= await repository.marked(minutes, 200)
+    await database.write(PLAY, played)
+    assert (await repository.plays([rated, played])) == {played: 1}
+    await repository.keep_popular([rated, played], [], minute)
+    await repository.keep_popular([], [played], minute)
+    members, folded_until = await repository.popular()
+    assert rated in members
+    assert played not in members
+    assert folded_until == minute
+
+
+async def test_lists_are_kept_side_by_side_and_the_newest_is_found(repository: SuggestedVideosRepository) -> None:
+    name, moment = ListName("related", uuid4()), now()
+    older = ListRow(moment, moment, "a", [uuid4()], 3, [uuid4(), uuid4()])
+    newer = older._replace(made_at=moment + timedelta(milliseconds=1), video_ids=[])
+    await repository.save_list(name, newer, "{}")
+    await repository.save_list(name, older, '{"x":{}}')
+    assert await repository.list_made_at(name, older.made_at) == older
+    newest = await repository.newest_list(name)
+    assert newest is not None
+    assert (newest.made_at, newest.video_ids) == (newer.made_at, [])
+    assert await repository.reasons(name, older.made_at) == '{"x":{}}'
+    assert await repository.newest_list(ListName("suggested", name.of)) is None
+
+
+async def test_one_instance_at_a_time_refreshes_a_list(repository: SuggestedVideosRepository) -> None:
+    name = ListName("related", uuid4())
+    assert sum(await asyncio.gather(*(repository.claim(name, uuid4()) for _ in range(5)))) == 1
+
+
+async def test_a_list_is_made_kept_and_paged_through_on_cassandra(
+    database: Database, repository: SuggestedVideosRepository
+) -> None:
+    tag, people = uuid4().hex, [uuid4() for _ in range(6)]
+    videos = [await new_video(database, tag) for _ in range(6)]
+    for video in videos[:4]:
+        await rate(database, video, dict.fromkeys(people, 5))
+    recommender, user = Recommender(repository), uuid4()
+    await rate(database, videos[0], {**dict.fromkeys(people, 5), user: 5})
+    first = await recommender.suggested(user, 2, None, True)
+    assert {row.video_id for row in first.videos} < set(videos[1:4])
+    assert set(first.reasons) >= {str(row.video_id) for row in first.videos}
+    assert first.next is not None
+    rest = await Recommender(repository).suggested(user, 1000, first.next, False)
+    found = [row.video_id for row in (*first.videos, *rest.videos)]
+    assert set(found) >= set(videos[1:])
+    assert len(found) == len(set(found))
+    assert videos[0] not in found
+
+
+async def test_refresh_makes_every_list_of_its_part_of_the_ring(
+    database: Database, repository: SuggestedVideosRepository
+) -> None:
+    tag, user = uuid4().hex, uuid4()
+    videos = [await new_video(database, tag) for _ in range(3)]
+    for video in videos[:2]:
+        await rate(database, video, {user: 5})
+    for number in (1, 2, 3):
+        await refresh_part(database, *ring_part(number, 3))
+    for video in videos[:2]:
+        related = await repository.newest_list(ListName("related", video))
+        assert related is not None
+        assert set(related.video_ids or []) >= {*videos} - {video}
+    suggested = await repository.newest_list(ListName("suggested", user))
+    assert suggested is not None
+    assert videos[2] in (suggested.video_ids or [])
+
+
+def test_parts_of_the_ring_are_the_whole_ring_and_none_twice() -> None:
+    for of in (1, 2, 3, 7, 256):
+        parts = [ring_part(number, of) for number in range(1, of + 1)]
+        assert (parts[0][0], parts[-1][1]) == (-(2**63), 2**63 - 1)
+        assert all(before[1] + 1 == after[0] for before, after in itertools.pairwise(parts))

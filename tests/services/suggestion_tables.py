@@ -1,0 +1,149 @@
+"""What the repository of suggested videos does, in memory: the tables of the other services as dicts, filled by `add_video`, `rate` and `play`."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from common.messages import cassandra_uuid_order, now
+from common.text import terms
+from services.suggested_videos.repository import (
+    ContentRow,
+    DescribedRow,
+    ListName,
+    ListRow,
+    PreviewRow,
+    RatedRow,
+    RatingRow,
+    TaggedRow,
+    TotalsRow,
+    WordRow,
+)
+
+
+class SuggestionsInDicts:
+    """A SuggestedVideosRepository without a database."""
+
+    def __init__(self) -> None:
+        self.videos: dict[UUID, DescribedRow] = {}
+        self.ratings: dict[UUID, dict[UUID, int]] = defaultdict(dict)
+        self.log: dict[UUID, list[RatedRow]] = defaultdict(list)
+        self.views: Counter[UUID] = Counter()
+        self.marks: set[UUID] = set()
+        self.kept_popular: set[UUID] = set()
+        self.folded_until: datetime | None = None
+        self.lists: dict[ListName, dict[datetime, tuple[ListRow, str]]] = defaultdict(dict)
+        self.made = 0
+        self.made_again = asyncio.Event()
+        self._clock = now()
+
+    # What others write
+
+    def add_video(
+        self, video_id: UUID, author: UUID, name: str, tags: Collection[str] = (), description: str = ""
+    ) -> None:
+        self.videos[video_id] = DescribedRow(video_id, author, name, tags, description)
+
+    def rate(self, user_id: UUID, video_id: UUID, rating: int) -> None:
+        self._clock += timedelta(milliseconds=1)
+        self.ratings[video_id][user_id] = rating
+        self.log[user_id].insert(0, RatedRow(self._clock, video_id, rating))
+        self.marks.add(video_id)
+
+    def play(self, video_id: UUID, times: int) -> None:
+        self.views[video_id] += times
+        self.marks.add(video_id)
+
+    # What the repository reads and keeps
+
+    async def previews(self, video_ids: Collection[UUID]) -> dict[UUID, PreviewRow]:
+        rows = [self.videos[each] for each in video_ids if each in self.videos]
+        return {row.video_id: PreviewRow(row.video_id, row.user_id, self._clock, row.name, "//p") for row in rows}
+
+    async def contents(self, video_ids: Collection[UUID]) -> dict[UUID, ContentRow]:
+        rows = [self.videos[each] for each in video_ids if each in self.videos]
+        return {row.video_id: ContentRow(row.video_id, row.user_id, row.name, row.tags) for row in rows}
+
+    async def described(self, video_ids: Collection[UUID]) -> dict[UUID, DescribedRow]:
+        return {each: self.videos[each] for each in video_ids if each in self.videos}
+
+    async def with_words(self, words: Collection[str], most: int) -> list[WordRow]:
+        found: dict[str, list[WordRow]] = defaultdict(list)
+        for row in self.videos.values():
+            for word in {*terms(" ".join([row.name or "", row.description or "", *(row.tags or ())]))} & {*words}:
+                found[word].append(WordRow(word, row.video_id))
+        return [row for rows in found.values() for row in rows[:most]]
+
+    async def tagged(self, tags: Collection[str], most: int) -> list[TaggedRow]:
+        rows = sorted(self.videos.values(), key=lambda row: cassandra_uuid_order(row.video_id))
+        return [
+            TaggedRow(tag, video.video_id)
+            for tag in tags
+            for video in [row for row in rows if tag in (row.tags or ())][:most]
+        ]
+
+    async def of_authors(self, user_ids: Collection[UUID], most: int) -> list[UUID]:
+        return [row.video_id for user in user_ids for row in self.videos.values() if row.user_id == user]
+
+    async def newest_rating(self, user_id: UUID) -> datetime | None:
+        return self.log[user_id][0].rated_at if self.log[user_id] else None
+
+    async def rated_by(self, user_id: UUID, most: int) -> list[RatedRow]:
+        return self.log[user_id][:most]
+
+    async def rated_by_each(self, user_ids: Collection[UUID], most: int) -> list[RatingRow]:
+        return [RatingRow(each, row.video_id, row.rating) for each in user_ids for row in self.log[each][:most]]
+
+    async def own_ratings(self, user_id: UUID, video_ids: Collection[UUID]) -> dict[UUID, int]:
+        return {each: self.ratings[each][user_id] for each in video_ids if user_id in self.ratings.get(each, {})}
+
+    async def ratings_of(self, video_ids: Collection[UUID], most: int) -> list[RatingRow]:
+        return [
+            RatingRow(user_id, each, rating)
+            for each in video_ids
+            for user_id, rating in sorted(self.ratings.get(each, {}).items())[:most]
+        ]
+
+    async def totals(self, video_ids: Collection[UUID]) -> dict[UUID, TotalsRow]:
+        rated = {each: self.ratings[each].values() for each in video_ids if self.ratings.get(each)}
+        return {each: TotalsRow(each, len(ratings), sum(ratings)) for each, ratings in rated.items()}
+
+    async def plays(self, video_ids: Collection[UUID]) -> dict[UUID, int]:
+        return {each: self.views[each] for each in video_ids if each in self.views}
+
+    async def marked(self, minutes: Collection[datetime], most: int) -> set[UUID]:
+        return set(self.marks)
+
+    async def popular(self) -> tuple[set[UUID], datetime | None]:
+        return set(self.kept_popular), self.folded_until
+
+    async def keep_popular(self, added: Iterable[UUID], dropped: Iterable[UUID], folded_until: datetime) -> None:
+        self.kept_popular = (self.kept_popular | {*added}) - {*dropped}
+        self.folded_until = folded_until
+
+    async def newest_list(self, name: ListName) -> ListRow | None:
+        return self.lists[name][max(self.lists[name])][0] if self.lists[name] else None
+
+    async def list_made_at(self, name: ListName, made_at: datetime) -> ListRow | None:
+        kept = self.lists[name].get(made_at)
+        return kept[0] if kept else None
+
+    async def save_list(self, name: ListName, made: ListRow, reasons: str) -> None:
+        self.made += 1
+        if self.made > 1:
+            self.made_again.set()
+        self.lists[name][made.made_at] = (made, reasons)
+
+    async def reasons(self, name: ListName, made_at: datetime) -> str:
+        return self.lists[name][made_at][1]
+
+    async def claim(self, name: ListName, owner: UUID) -> bool:
+        return True
+
+    def age_lists(self, by: timedelta) -> None:
+        """Make all lists that are kept older."""
+        for kept in self.lists.values():
+            for made_at, (row, reasons) in list(kept.items()):
+                if row.checked_at:
+                    kept[made_at] = (row._replace(checked_at=row.checked_at - by), reasons)

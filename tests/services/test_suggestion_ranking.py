@@ -1,0 +1,134 @@
+"""The arithmetic of suggestions."""
+
+import random
+from collections.abc import Collection, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.suggested_videos import ranking
+from services.suggested_videos.histories import Histories
+from services.suggested_videos.ranking import Content, History, content_of, likeness
+from services.suggested_videos.repository import RatingRow
+
+
+def likes(*videos: int) -> History:
+    return History(videos, (1.0,) * len(videos))
+
+
+async def test_predictions_solve_the_ridge_regression_they_are_said_to_solve() -> None:
+    chance = random.Random(7)
+    people = [
+        History(tuple(videos), tuple(chance.choice((1.0, 0.3, -0.3)) for _ in videos))
+        for videos in (chance.sample(range(40), 12) for _ in range(15))
+    ]
+    own = dict.fromkeys(range(8), 1.0)
+    prediction = await ranking.predicted(own, people, 1000, own.keys())
+    # By Gaussian elimination on the dense matrix: (X X' + r I) a = X w, scores = X' a.
+    dense = [[dict(zip(*person, strict=True)).get(video, 0.0) for video in range(40)] for person in people]
+    size = len(people)
+    system = [
+        [sum(a * b for a, b in zip(one, other, strict=True)) for other in dense]
+        + [sum(one[video] * weight for video, weight in own.items())]
+        for one in dense
+    ]
+    for at in range(size):
+        system[at][at] += 150.0
+    for at in range(size):
+        for other in range(size):
+            if other != at:
+                factor = system[other][at] / system[at][at]
+                system[other] = [a - factor * b for a, b in zip(system[other], system[at], strict=True)]
+    say = [row[-1] / row[at] for at, row in enumerate(system)]
+    scores = [sum(a * row[video] for a, row in zip(say, dense, strict=True)) for video in range(40)]
+    assert prediction.scores == {
+        video: pytest.approx(score, rel=0.02, abs=1e-5)
+        for video, score in enumerate(scores)
+        if video not in own and score > 0
+    }
+
+
+async def test_nobody_to_hear_predicts_nothing() -> None:
+    assert (await ranking.predicted({1: 1.0}, [], 10, ())).scores == {}
+    assert (await ranking.predicted({1: 1.0}, [likes(2, 3)], 10, ())).scores == {}
+
+
+async def test_a_prediction_names_the_likings_it_comes_from() -> None:
+    prediction = await ranking.predicted({1: 1.0, 2: 1.0}, [likes(1, 5), likes(1, 5), likes(2, 6)], 10, {1, 2})
+    assert [video for video, _ in prediction.because[5]] == [1]
+    assert [video for video, _ in prediction.because[6]] == [2]
+
+
+def test_a_taste_weighs_recent_likings_more_and_low_ratings_against() -> None:
+    newest, older, disliked = uuid4(), uuid4(), uuid4()
+    taste = ranking.taste([(newest, 5), (disliked, 1), (older, 4)])
+    assert taste[newest] > taste[older] > 0 > taste[disliked]
+
+
+def test_few_votes_are_not_a_high_mean() -> None:
+    assert ranking.popularity(40, 172, 0) > ranking.popularity(1, 5, 0) > 0
+    assert ranking.popularity(20, 30, 0) < 0
+    assert ranking.popularity(0, 0, 100) > 0
+    assert ranking.popularity(0, 0, 0) == 0
+
+
+def test_few_likings_in_common_are_not_much() -> None:
+    assert ranking.closeness(40, 60) > ranking.closeness(2, 2)
+
+
+def test_the_same_tags_are_more_alike_than_a_word_and_a_word_more_than_an_author() -> None:
+    author = uuid4()
+    about = content_of(author, "Sailing round Brittany", {"boats", "sea"})
+    others = [
+        content_of(None, "Harbours", {"sea", "boats"}),
+        content_of(None, "Waves", {"sea", "water"}),
+        content_of(None, "Cheese of Brittany", {"food"}),
+        content_of(author, "Garden", {"flowers"}),
+        content_of(None, "Chess", set()),
+    ]
+    scores = [likeness(about, other).score for other in others]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == len(scores)
+    assert scores[-1] == 0
+
+
+def test_what_is_disliked_counts_against() -> None:
+    taste = Content()
+    taste.add(content_of(None, "", {"jazz"}), 1.0)
+    taste.add(content_of(None, "", {"rock"}), -0.3)
+    assert (
+        likeness(taste, content_of(None, "", {"jazz"})).score
+        > 0
+        > likeness(taste, content_of(None, "", {"rock"})).score
+    )
+
+
+def test_equal_scores_stand_by_id() -> None:
+    ids = [uuid4() for _ in range(20)]
+    assert ranking.best_first(dict.fromkeys(ids, 1.0)) == sorted(ids)
+
+
+class Source:
+    """Ratings of people, and how often they were read."""
+
+    def __init__(self, rows: Sequence[RatingRow]) -> None:
+        self.rows, self.reads = rows, 0
+
+    async def rated_by_each(self, user_ids: Collection[UUID], most: int) -> Sequence[RatingRow]:
+        self.reads += len(user_ids)
+        return [row for row in self.rows if row.user_id in user_ids]
+
+
+async def test_histories_are_read_once_and_keep_the_newest_rating_of_a_video() -> None:
+    one, nobody, video, other = (uuid4() for _ in range(4))
+    source = Source([RatingRow(one, video, 1), RatingRow(one, other, 5), RatingRow(one, video, 5)])
+    histories = Histories(source)
+    for _ in range(2):
+        assert await histories.of([nobody, one]) == [
+            History((), ()),
+            History((video.int, other.int), (ranking.value_of(1), ranking.value_of(5))),
+        ]
+    assert source.reads == 2
+    histories.forget(one)
+    await histories.of([nobody, one])
+    assert source.reads == 3
