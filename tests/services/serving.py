@@ -15,13 +15,19 @@ from common.settings import Settings
 @asynccontextmanager
 async def serving(servicer: Any, register: Callable[[Any, aio.Server], None]) -> AsyncIterator[aio.Channel]:
     """A channel to a server that has `servicer` registered."""
+    async with served_at(servicer, register) as address, aio.insecure_channel(address) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def served_at(servicer: Any, register: Callable[[Any, aio.Server], None]) -> AsyncIterator[str]:
+    """The address of a server that has `servicer` registered."""
     server, _ = new_server(Settings.load())
     register(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield channel
+        yield f"127.0.0.1:{port}"
     finally:
         await server.stop(None)
 
