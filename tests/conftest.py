@@ -31,7 +31,7 @@ from tests.scenarios.wire import Wire
 for _name in [name for name in os.environ if name.startswith(PREFIX)]:
     del os.environ[_name]
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 
 
 @pytest.fixture(scope="session")
