@@ -1,0 +1,118 @@
+"""Paging tokens: each position comes back, and no other text is taken for a token."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from common.errors import InvalidArgument
+from common.paging import Pages, Position, cut
+
+PAGES = Pages("key", "GetVideoComments")
+LIST = str(uuid4())
+
+values = st.one_of(
+    st.integers(-(2**63), 2**63 - 1), st.uuids(), st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+)
+positions = st.lists(values, max_size=4).map(tuple)
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+quick = settings(deadline=None)
+
+
+def refused(token: str, pages: Pages = PAGES, list_key: str = LIST) -> bool:
+    with pytest.raises(InvalidArgument) as raised:
+        pages.read(token, list_key)
+    return set(raised.value.violations) == {"paging_state"}
+
+
+@quick
+@given(positions, texts)
+def test_a_position_comes_back_as_it_was(position: Position, list_key: str) -> None:
+    token = PAGES.write(list_key, position)
+    assert PAGES.read(token, list_key) == position
+    assert [type(value) for value in PAGES.read(token, list_key) or ()] == [type(value) for value in position]
+
+
+@quick
+@given(positions)
+def test_a_token_works_on_another_instance_with_the_same_key_alone(position: Position) -> None:
+    token = PAGES.write(LIST, position)
+    assert Pages("key", "GetVideoComments").read(token, LIST) == position
+    assert refused(token, Pages("another key", "GetVideoComments"))
+
+
+@quick
+@given(positions, texts)
+def test_a_token_of_another_list_or_another_call_is_refused(position: Position, other: str) -> None:
+    assume(other != LIST)
+    token = PAGES.write(LIST, position)
+    assert refused(token, list_key=other)
+    assert refused(token, Pages("key", "GetUserComments"))
+
+
+@quick
+@given(texts)
+def test_a_text_that_is_no_token_is_refused(text: str) -> None:
+    assume(text)
+    assert refused(text)
+
+
+@quick
+@given(positions, st.data())
+def test_a_token_with_one_character_changed_cut_or_added_is_refused(position: Position, data: st.DataObject) -> None:
+    token = PAGES.write(LIST, position)
+    at = data.draw(st.integers(0, len(token) - 1))
+    character = data.draw(st.sampled_from("ABab01-_=+/ \n.é"))
+    changed = data.draw(
+        st.sampled_from(
+            [
+                token[:at] + character + token[at + 1 :],
+                token[:at],
+                token[:at] + character + token[at:],
+                token + character,
+            ]
+        )
+    )
+    assume(changed not in (token, ""))
+    assert refused(changed)
+
+
+@quick
+@given(positions, st.data())
+def test_a_token_with_one_bit_flipped_is_refused(position: Position, data: st.DataObject) -> None:
+    raw = bytearray(urlsafe_b64decode(PAGES.write(LIST, position)))
+    bit = data.draw(st.integers(0, len(raw) * 8 - 1))
+    raw[bit // 8] ^= 1 << bit % 8
+    assert refused(urlsafe_b64encode(raw).decode())
+
+
+def test_an_empty_token_is_the_start_of_the_list() -> None:
+    assert PAGES.read("", LIST) is None
+
+
+@quick
+@given(st.lists(st.integers(), max_size=40, unique=True), st.integers(1, 10))
+def test_pages_cut_one_by_one_give_every_row_once(rows: list[int], size: int) -> None:
+    found: list[int] = []
+    after = 0
+    while True:
+        page, last = cut(rows[after : after + size + 1], size)
+        found.extend(page)
+        if last is None:
+            break
+        assert len(page) == size
+        assert last == page[-1]
+        after = rows.index(last) + 1
+    assert found == rows
+
+
+def test_a_full_page_that_is_the_last_has_no_more() -> None:
+    assert cut([1, 2, 3], 3) == ([1, 2, 3], None)
+    assert cut([1, 2, 3, 4], 3) == ([1, 2, 3], 3)
+
+
+def test_a_token_shows_none_of_the_list_it_belongs_to() -> None:
+    token = PAGES.write(LIST, (UUID(int=5),))
+    assert LIST.encode() not in urlsafe_b64decode(token)
