@@ -43,8 +43,9 @@ DESCRIBED = 60  # candidates whose descriptions are read
 CANDIDATES = 200  # whose totals or contents are read
 MARKED, POPULAR_KEPT = 200, 400
 
-# How much ratings weigh against content: half at so many likers of a video, likings of a person, people alike.
-_FEW_LIKERS, _FEW_LIKED, _FEW_PEOPLE = 5.0, 2.0, 3.0
+# How much ratings weigh against content: half at so many likers of a video, at so many likings of a person (from there it rises by the
+# square: ten likings tell more of a taste than the genres of what is liked), at so many people alike.
+_FEW_LIKERS, _FEW_LIKED, _FEW_PEOPLE = 5.0, 2.5, 3.0
 _OF_WORDS, _COMMON = (
     0.3,
     0.25,
@@ -310,13 +311,13 @@ class Recommender:
             return Made([], {}, [], 0)
         taste = ranking.taste(rated)
         liked = [video_id for video_id, rating in rated if rating >= ranking.LIKED][:LIKINGS]
-        rows, about, popular = await asyncio.gather(
-            self._repository.ratings_of(liked, LIKERS), self._content_of_taste(taste, len(liked)), self._popular_ids()
-        )
+        rows, popular = await asyncio.gather(self._repository.ratings_of(liked, LIKERS), self._popular_ids())
         shared = Counter(
             row.user_id for row in rows if row.user_id and row.user_id != user_id and (row.rating or 0) >= ranking.LIKED
         )
         people = sorted(shared, key=lambda each: (-shared[each], each))[:PEOPLE]
+        trust = _trust_in(len(liked)) * len(people) / (len(people) + _FEW_PEOPLE)
+        about = await self._content_of_taste(taste) if trust < _RATINGS_ALONE else Content()
         histories, alike = await asyncio.gather(self._histories.of(people), self._of_like_content(about, set(counting)))
         own = {video_id.int: weight for video_id, weight in taste.items()}
         prediction = await ranking.predicted(own, histories, MOST_LISTED + len(liked) // 4, own.keys())
@@ -333,7 +334,6 @@ class Recommender:
             for number, shares in prediction.because.items()
             if shares
         }
-        trust = len(liked) / (len(liked) + _FEW_LIKED) * len(people) / (len(people) + _FEW_PEOPLE)
         about_each = {video_id: content_of(row.user_id, row.name, row.tags) for video_id, row in contents.items()}
         made = self._blended(FromRatings(ranking.scaled(scores), trust, because), about, about_each)
         rest = [video_id for video_id in popular if video_id not in made.reasons and video_id in contents]
@@ -371,11 +371,9 @@ class Recommender:
 
     # Content
 
-    async def _content_of_taste(self, taste: dict[UUID, float], likings: int) -> Content:
-        """What a person's newest ratings are about; nothing where he has rated so much that ratings alone say more."""
+    async def _content_of_taste(self, taste: dict[UUID, float]) -> Content:
+        """What a person's newest ratings are about."""
         about = Content()
-        if likings / (likings + _FEW_LIKED) > _RATINGS_ALONE:
-            return about
         for row in (await self._repository.contents(list(taste)[:LIKINGS])).values():
             about.add(content_of(row.user_id, row.name, row.tags), taste[row.video_id])
         return about
@@ -449,6 +447,11 @@ class Recommender:
         if best != members or read_until != folded_until:
             await self._repository.keep_popular(best - members, members - best, read_until)
         return Made(ranked[:MOST_LISTED], {video_id: {"popular": True} for video_id in ranked[:MOST_LISTED]}, [], 0)
+
+
+def _trust_in(likings: int) -> float:
+    """How much the likings of a person weigh against what they are about, 0 to 1."""
+    return float(likings**2 / (likings**2 + _FEW_LIKED**2))
 
 
 def _fingerprint(video: DescribedRow) -> str:
