@@ -18,14 +18,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import etcd
 
-from common.registry import last_will
 from common.registry.interface import Instances, RegistryUnavailable
 from common.registry.names import ROOT, directory, key
-from common.settings import Settings
+from common.settings import PREFIX, Settings
 
 _REQUEST_SECONDS = 1.5
 # A watch that hears nothing for so long asks anew: behind it may be a half-open connection, or an etcd that lost its data and whose
@@ -35,6 +35,8 @@ _POLL_SECONDS = 5.0
 _SETTLE_SECONDS = 0.02
 # Pause after an answer that is none, so that a broken proxy is not asked without pause.
 _BROKEN_ANSWER_SECONDS = 0.5
+
+_LAST_WILL = Path(__file__).with_name("last_will.py")
 
 # It reports every failed request as an error of its own; what that means is ours to say.
 logging.getLogger("etcd").setLevel(logging.CRITICAL)
@@ -66,10 +68,11 @@ class EtcdV2:
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
         """See Registry. The directory comes into being with the entry, so that nobody ever sees it empty."""
-        await self._call(lambda member: member.write(key(service, instance), address, ttl=math.ceil(ttl)))
-        self._left_standing.add(key(service, instance))
+        # The will first: we may die in the very moment in which the entry is there.
         if self._will is None:
             self._will = await _in_daemon_thread(partial(_leave_will, self._settings))
+        self._left_standing.add(key(service, instance))
+        await self._call(lambda member: member.write(key(service, instance), address, ttl=math.ceil(ttl)))
 
     async def renew(self, service: str, instance: str, address: str, ttl: float) -> bool:
         """See Registry."""
@@ -93,9 +96,9 @@ class EtcdV2:
         def remove(member: Any) -> None:
             try:
                 member.delete(key(service, instance), prevValue=address)
-                member.delete(directory(service), dir=True)
-            except (etcd.EtcdKeyNotFound, etcd.EtcdCompareFailed, etcd.EtcdDirNotEmpty, etcd.EtcdNotFile):
-                pass  # gone already, taken by a successor, or other instances are left: each is as it should be
+            except (etcd.EtcdKeyNotFound, etcd.EtcdCompareFailed, etcd.EtcdNotFile):
+                return  # gone already, or taken by a successor
+            _remove_if_empty(member, directory(service))
 
         await self._call(remove)
         self._left_standing.discard(key(service, instance))
@@ -124,10 +127,7 @@ class EtcdV2:
             # The library offers the leaves only, among which an empty directory looks like a key.
             for child in tree._children:
                 if child.get("dir") and not child.get("nodes"):
-                    try:
-                        member.delete(child["key"], dir=True)
-                    except (etcd.EtcdKeyNotFound, etcd.EtcdDirNotEmpty, etcd.EtcdInsufficientPermissions):
-                        pass
+                    _remove_if_empty(member, child["key"])
 
         await self._call(sweep)
 
@@ -155,6 +155,15 @@ class EtcdV2:
         raise RegistryUnavailable(f"etcd at {self._settings.etcd_hosts} gives no answer: {failure}") from failure
 
 
+def _remove_if_empty(member: Any, path: str) -> None:
+    try:
+        member.delete(path, dir=True)
+    except (etcd.EtcdKeyNotFound, etcd.EtcdDirNotEmpty):
+        pass  # gone already, or other instances are left
+    except etcd.EtcdInsufficientPermissions:
+        pass  # our user may write entries only; somebody else's has to do it
+
+
 def _read(member: Any, service: str) -> tuple[Instances, int]:
     """The instances of a service, and the index of etcd's state in which they were read. By quorum: a member cut off from the others would answer with old ones."""
     try:
@@ -180,12 +189,21 @@ def _await_change(member: Any, service: str, index: int) -> None:
 
 def _leave_will(settings: Settings) -> "subprocess.Popen[bytes]":
     """Start the process that outlives us; see last_will.py. A shell waits in it, which takes next to no memory."""
+    said: dict[str, object] = {
+        "etcd": ",".join(f"{host}:{port}" for host, port in settings.etcd_hosts),
+        "etcd_username": settings.etcd_username,
+        "etcd_password": settings.etcd_password.get_secret_value() if settings.etcd_password else None,
+        "etcd_ca": settings.etcd_ca,
+        "etcd_certificate": settings.etcd_certificate,
+        "etcd_key": settings.etcd_key,
+        "ttl": settings.ttl,
+    }
     return subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r _ || exec "$0" -m common.registry.last_will', sys.executable],
+        ["/bin/sh", "-c", 'read -r _ || exec "$0" -I -S "$1"', sys.executable, str(_LAST_WILL)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=last_will.environment(settings),
+        env={PREFIX + name.upper(): str(value) for name, value in said.items() if value is not None},
         start_new_session=True,
     )
 
