@@ -20,8 +20,8 @@ NAME_WEIGHT, TAGS_WEIGHT, DESCRIPTION_WEIGHT = 4.0, 2.0, 1.0
 NAME_LENGTH_NORM, TAGS_LENGTH_NORM, DESCRIPTION_LENGTH_NORM = 0.3, 0.4, 0.75
 """BM25's b of each field: names differ little in length, and a long one is no worse for it; a long description says much of all."""
 
-SATURATION = 3.0
-"""BM25's k1, on the scale of the weights: one occurrence in a name is already more than half of what many give."""
+SATURATION = 1.5
+"""BM25's k1, on the scale of the weights: one occurrence in a name is worth three quarters of what many are."""
 
 SHORTEST_NORM, LONGEST_NORM = 0.7, 1.35
 """How much the length of a field may change what an occurrence counts: so that one in a name always counts more than one in a tag, and one in

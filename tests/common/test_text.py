@@ -1,0 +1,114 @@
+"""Words: parted, folded, stemmed and compared as the contract says, for any text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.text import (
+    STOP_WORDS,
+    folded,
+    has_spelling,
+    one_edit_apart,
+    spelling_keys,
+    stem,
+    suggested_terms,
+    terms,
+    words,
+)
+
+LETTERS = "abcdeé"
+
+
+def test_words_are_parted_by_all_that_is_no_letter_mark_or_digit() -> None:
+    assert words("2017-police-station.mp4") == ["2017", "police", "station", "mp4"]
+    assert words("a_b\x00c🎬d½e") == ["a", "b", "c", "d", "e"]
+    assert words("हिन्दी में") == ["हिन्दी", "में"]
+
+
+def test_case_and_accents_are_folded_in_any_script() -> None:
+    assert folded("CAFÉ Straße Łódź ÆØ ﬁne ＷＩＤＥ 𝗕𝗼𝗹𝗱") == ["cafe", "strasse", "lodz", "aeo", "fine", "wide", "bold"]
+    assert folded("ΟΔΟΣ") == folded("οδός")
+    assert folded("ЁЛКА") == folded("елка")
+
+
+def test_the_marks_of_scripts_that_need_them_stay() -> None:
+    assert folded("हिन्दी") == ["हिन्दी"]
+    assert folded("한국어") == ["한국어"]
+
+
+def test_english_endings_are_taken_off() -> None:
+    assert terms("Running stories, cars") == terms("run story car")
+
+
+def test_scripts_without_spaces_give_overlapping_pairs_and_single_characters() -> None:
+    assert set(terms("東京都")) == {"東京", "京都", "東", "京", "都"}
+    assert folded("tokyo東京2020") == ["tokyo", "東京", "2020"]
+
+
+@given(st.text(max_size=60))
+def test_folding_what_is_folded_changes_nothing(text: str) -> None:
+    once = folded(text)
+    assert [each for word in once for each in folded(word)] == once
+
+
+@given(st.text(max_size=60))
+def test_a_text_in_other_case_has_the_same_terms(text: str) -> None:
+    # Some letters have no one partner in the other case (dotless i, the final sigma of old Greek signs): those that do must not matter.
+    if text.upper().casefold() == text.casefold() and text.lower().casefold() == text.casefold():
+        assert terms(text.upper()) == terms(text.lower())
+
+
+@given(st.text(max_size=60))
+def test_words_and_terms_are_never_empty_and_hold_no_space(text: str) -> None:
+    for word in (*words(text), *folded(text), *terms(text)):
+        assert word
+        assert not any(character.isspace() for character in word)
+
+
+@given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=12))
+def test_a_word_and_its_query_get_the_same_stem(word: str) -> None:
+    assert terms(word) == [stem(folded(word)[0])]
+
+
+def test_suggestions_are_words_and_whole_tags_without_stop_words() -> None:
+    found = suggested_terms("The Pop Story", ["Police Station", " top ", "the"])
+    assert found == {"pop", "story", "police station", "police", "station", "top"}
+
+
+@given(st.text(alphabet=LETTERS, max_size=10), st.data())
+def test_one_edit_is_seen_and_found_by_a_common_key(word: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(word)))
+    letter = data.draw(st.sampled_from(LETTERS))
+    kind = data.draw(st.sampled_from(("add", "drop", "change", "swap")))
+    other = {
+        "add": word[:at] + letter + word[at:],
+        "drop": word[:at] + word[at + 1 :],
+        "change": word[:at] + letter + word[at + 1 :] if at < len(word) else word,
+        "swap": word[:at] + word[at + 1 : at + 2] + word[at : at + 1] + word[at + 2 :],
+    }[kind]
+    if other != word:
+        assert one_edit_apart(word, other)
+        assert one_edit_apart(other, word)
+        assert spelling_keys(word) & spelling_keys(other)
+    assert not one_edit_apart(word, word)
+
+
+@given(st.text(alphabet="ab", max_size=6), st.text(alphabet="ab", max_size=6))
+def test_one_edit_apart_agrees_with_trying_all_edits(one: str, other: str) -> None:
+    edits = {
+        one[:at] + letter + one[at + drop :]
+        for at in range(len(one) + 1)
+        for letter in ("", "a", "b")
+        for drop in (0, 1)
+    }
+    edits |= {one[:at] + one[at + 1] + one[at] + one[at + 2 :] for at in range(len(one) - 1)}
+    assert one_edit_apart(one, other) == (other in edits and other != one)
+
+
+@pytest.mark.parametrize("word", ["ab", "mp4", "東京", "x" * 41])
+def test_short_endless_numbered_and_unspaced_words_are_not_corrected(word: str) -> None:
+    assert not has_spelling(word)
+
+
+def test_stop_words_are_words_as_texts_are_parted() -> None:
+    assert all(words(word) == [word] == folded(word) for word in STOP_WORDS)
