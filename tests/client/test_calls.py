@@ -165,6 +165,16 @@ async def test_an_instance_that_keeps_failing_is_left_and_returns_when_it_is_wel
         assert running[0].address in await ask(services, 50)
 
 
+async def test_an_instance_that_answers_nothing_but_health_checks_is_left() -> None:
+    async with instances(2) as running, Services.from_settings(at(*(each.address for each in running))) as services:
+        await all_serving(services, 2)
+        running[0].takes = 60
+        refused = await asyncio.gather(*(ask(services, 1, timeout=0.8) for _ in range(20)), return_exceptions=True)
+        assert any(isinstance(each, aio.AioRpcError) for each in refused)
+        await all_serving(services, 1)
+        assert (await ask(services, 10, timeout=0.8))[running[1].address] == 10
+
+
 async def test_never_more_than_half_of_the_instances_are_left() -> None:
     async with instances(3) as running, Services.from_settings(at(*(each.address for each in running))) as services:
         await all_serving(services, 3)
