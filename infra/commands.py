@@ -50,6 +50,7 @@ def run(command: str, arguments: list[str]) -> int:
         "scale": _scale,
         "rolling-restart": _rolling_restart,
         "test": _test,
+        "chaos": _chaos,
         "containers": _containers,
         "check": _check,
         "protos": _protos,
@@ -238,6 +239,11 @@ async def _until_serving(settings: InfraSettings, slots: list[Slot]) -> None:
 def _test(given: dict[str, str]) -> int:
     set_up()
     os.execv(PYTHON, [str(PYTHON), "-m", "pytest", *shlex.split(given.get("ARGS", ""))])
+
+
+def _chaos(given: dict[str, str]) -> int:
+    set_up()
+    os.execv(PYTHON, [str(PYTHON), "-m", "tests.chaos", *shlex.split(given.get("ARGS", ""))])
 
 
 def _containers(given: dict[str, str]) -> int:

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from common.settings import PREFIX
+from infra.errors import InfraError
 from tests.chaos.trials import TRIALS
 from tests.chaos.world import Measured, world
 
@@ -49,7 +50,7 @@ async def run(folder: Path, names: list[str], ttl: float, runs: int) -> list[Mea
             for _ in range(runs):
                 try:
                     rows = await TRIALS[name](made)
-                except AssertionError as error:
+                except (AssertionError, InfraError) as error:
                     rows = [Measured("?", f"{name}: {error}", 0, 0, "", holds=False)]
                 for row in rows:
                     series.setdefault(row.fault, []).append(row)

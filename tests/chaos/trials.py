@@ -39,7 +39,9 @@ async def port_taken(world: World) -> list[Measured]:
         log = second.log_text()  # both instances write it
         clear = code == 1 and f"port {first.port}" in log and log.count("advertised as") == 1
         return [
-            Measured("1", "a port that is taken: ends with 1 and says so", 10, took, holds=clear and world.serves(first))
+            Measured(
+                "1", "a port that is taken: ends with 1 and says so", 10, took, holds=clear and world.serves(first)
+            )
         ]
 
 
@@ -144,11 +146,18 @@ async def etcd_away(world: World) -> list[Measured]:
             ("paused (SIGSTOP)", world.etcd.pause, world.etcd.resume),
         ):
             async with Load(services, RATE) as load:
+                before = sum(process.log_text().count("advertised as") for process in processes)
                 await asyncio.to_thread(leave)
                 await load.run(world.ttl + 3)
                 await asyncio.to_thread(come_back)
                 await world.until(world.etcd.is_ready, 20, "etcd is back")
-                back = await world.until(lambda: addresses <= set(world.advertised().values()), 30, "all are back")
+
+                def all_back(before: int = before) -> bool:
+                    # Old entries may have outlived etcd's absence, so each instance must also have said so anew.
+                    said = sum(process.log_text().count("advertised as") for process in processes) - before
+                    return said >= len(processes) and addresses <= set(world.advertised().values())
+
+                back = await world.until(all_back, 30, "all are back")
                 await load.run(1)
             rows += [
                 Measured(
@@ -233,7 +242,7 @@ async def cassandra_away(world: World) -> list[Measured]:
         left = await world.until(lambda: not world.advertised(), 20, "nobody is advertised")
         status, took = await asyncio.to_thread(_one_call, processes[0])
         await asyncio.to_thread(world.cassandra.start)
-        await asyncio.to_thread(world.cassandra.wait_ready, 120)
+        await asyncio.to_thread(world.cassandra.wait_ready, 600)
         well = await world.until(
             lambda: all(world.serves(process) for process in processes), 60, "health turns SERVING"
         )

@@ -126,7 +126,7 @@ async def world(folder: Path, ttl: float, cassandra: Cassandra | None = None) ->
             process.start()
             stack.callback(process.stop)
         for process in (etcd, *own):
-            await asyncio.to_thread(process.wait_ready, 300)
+            await asyncio.to_thread(process.wait_ready, 600)
         made = World(folder, etcd, cassandra or own[0], ttl)
         await asyncio.to_thread(run_module, "schema", environment=made.environment, folder=folder)
         yield made
