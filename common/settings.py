@@ -76,7 +76,9 @@ class Settings(BaseSettings):
         description="For discovery=dns: `CommentsService=comments:8101;…`. A name without a port is looked up as SRV. Default: each service's short name with its port.",
     )
     dns_interval: float = Field(5.0, ge=0.1, le=3600, description="For discovery=dns: seconds between two look-ups.")
-    dns_server: str = Field("", description="For discovery=dns: the name server to ask, `host:port`. Default: the machine's own.")
+    dns_server: str = Field(
+        "", description="For discovery=dns: the name server to ask, `host:port`. Default: the machine's own."
+    )
 
     # Cassandra
     dse_contact_points: str = Field(
@@ -137,16 +139,31 @@ class Settings(BaseSettings):
     )
 
     # Calling (client/)
-    call_timeout: float = Field(5.0, gt=0, le=600, description="Seconds a caller waits for an answer where it does not say how long.")
-    client_empty_wait: float = Field(
-        15.0, ge=0, le=3600, description="Seconds the registry must say that a service has no instances until a caller believes it; more than a TTL, so that a wiped registry fills again first."
+    call_timeout: float = Field(
+        5.0, gt=0, le=600, description="Seconds a caller waits for an answer where it does not say how long."
     )
-    client_cache: Path | None = Field(None, description="File in which a caller keeps the last known instances, for a start while the registry is away.")
-    client_ca: Path | None = Field(None, description="CA certificate (PEM file) that the services' certificates are checked against. Given: calls are made with TLS.")
+    client_empty_wait: float = Field(
+        15.0,
+        ge=0,
+        le=3600,
+        description="Seconds the registry must say that a service has no instances until a caller believes it; more than a TTL, so that a wiped registry fills again first.",
+    )
+    client_cache: Path | None = Field(
+        None,
+        description="File in which a caller keeps the last known instances, for a start while the registry is away.",
+    )
+    client_ca: Path | None = Field(
+        None,
+        description="CA certificate (PEM file) that the services' certificates are checked against. Given: calls are made with TLS.",
+    )
     client_certificate: Path | None = Field(None, description="Client certificate (PEM file) shown to the services.")
     client_key: Path | None = Field(None, description="Private key of the client certificate shown to the services.")
-    client_server_name: str | None = Field(None, description="Name that the services' certificates must hold, where it is not their address.")
-    client_token: SecretStr | None = Field(None, description="Token that calls carry, as `authorization: Bearer …`. Only with TLS.")
+    client_server_name: str | None = Field(
+        None, description="Name that the services' certificates must hold, where it is not their address."
+    )
+    client_token: SecretStr | None = Field(
+        None, description="Token that calls carry, as `authorization: Bearer …`. Only with TLS."
+    )
 
     # Stopping
     withdraw_wait: float = Field(
