@@ -1,0 +1,292 @@
+"""Videos on the real Cassandra: one entry whoever submits at once, agreeing tables, and nothing half written."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from cassandra.cluster import Cluster, Session
+
+from common.database import Database, Statement
+from common.errors import AlreadyExists
+from common.messages import now
+from infra.cassandra import Cassandra
+from services.search.finding import Finder
+from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
+from services.search.repository import SearchRepository
+from services.search.suggesting import Suggester
+from services.video_catalog.repository import STATEMENTS, Place, Submission, VideoCatalogRepository
+from services.video_catalog.writing import MOST_BATCH_BYTES
+from tests.repositories.crashing import Killed, KilledAt
+
+OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
+
+
+@pytest.fixture
+async def database(open_database: OpenDatabase) -> Database:
+    return await open_database((*STATEMENTS, *SEARCH_STATEMENTS))
+
+
+@pytest.fixture
+async def videos(database: Database) -> VideoCatalogRepository:
+    return VideoCatalogRepository(database)
+
+
+@pytest.fixture
+def cql(cassandra: Cassandra) -> Iterator[Session]:
+    """A session behind the service's back."""
+    cluster = Cluster([cassandra.host], port=cassandra.port)
+    yield cluster.connect("killrvideo")
+    cluster.shutdown()
+
+
+def submission(name: str = "a name", **more: Any) -> Submission:
+    fields: dict[str, Any] = {
+        "video_id": uuid4(),
+        "user_id": uuid4(),
+        "description": "",
+        "location": "x",
+        "location_type": 0,
+        "preview_image_location": "//p",
+        "tags": frozenset(),
+        **more,
+    }
+    return Submission(name=name, **fields)
+
+
+def word() -> str:
+    """A word that no other video has, of letters only."""
+    return "".join(chr(ord("a") + int(digit, 16)) for digit in uuid4().hex[:14])
+
+
+async def found(database: Database, query: str) -> list[UUID]:
+    results, _ = await Finder(SearchRepository(database)).find(query, 10, None, None)
+    return [each.row.video_id for each in results]
+
+
+def dates(cql: Session, video_id: UUID, user_id: UUID) -> list[datetime]:
+    """The added_date of a video in `videos` and in every entry of the two lists."""
+    first = [row.added_date for row in cql.execute("SELECT added_date FROM videos WHERE videoid = %s", (video_id,))]
+    of_user = cql.execute("SELECT added_date, videoid FROM user_videos WHERE userid = %s", (user_id,))
+    latest = cql.execute("SELECT added_date, videoid FROM latest_videos")
+    return [*first, *(row.added_date for rows in (of_user, latest) for row in rows if row.videoid == video_id)]
+
+
+async def test_sixteen_submits_at_once_are_one_entry_and_agree_on_the_date(
+    videos: VideoCatalogRepository, database: Database, cql: Session
+) -> None:
+    others = [videos, VideoCatalogRepository(database)]
+    one = submission()
+    await asyncio.gather(*(others[number % 2].submit(one) for number in range(16)))
+    assert len(dates(cql, one.video_id, one.user_id)) == 3
+    assert len(set(dates(cql, one.video_id, one.user_id))) == 1
+    assert not list(cql.execute("SELECT claim FROM video_claims WHERE videoid = %s", (one.video_id,)))
+
+
+async def test_of_two_users_who_submit_the_same_id_at_once_one_wins(
+    videos: VideoCatalogRepository, cql: Session
+) -> None:
+    one = submission("first")
+    other = one._replace(user_id=uuid4(), name="second")
+    outcomes = await asyncio.gather(videos.submit(one), videos.submit(other), return_exceptions=True)
+    (lost,) = [outcome for outcome in outcomes if outcome is not None]
+    assert isinstance(lost, AlreadyExists)
+    loser = (one, other)[outcomes.index(lost)]
+    video = await videos.video(one.video_id)
+    assert video is not None
+    assert video.user_id != loser.user_id
+    assert not await videos.of_user(loser.user_id, 5, None, None)
+
+
+async def test_submitting_again_keeps_date_and_place_and_leaves_nothing_of_the_old(
+    videos: VideoCatalogRepository, database: Database, cql: Session
+) -> None:
+    old, new, tag = word(), word(), word()
+    one = submission(old, tags=frozenset({tag, "kept"}), description=f"about {old}")
+    await videos.submit(one)
+    before = await videos.video(one.video_id)
+    await videos.submit(one._replace(name=new, tags=frozenset({"kept"}), description=""))
+    after = await videos.video(one.video_id)
+    assert before is not None
+    assert after is not None
+    assert (after.name, after.tags, after.added_date) == (new, frozenset({"kept"}), before.added_date)
+    assert set(dates(cql, one.video_id, one.user_id)) == {before.added_date}
+    assert not list(cql.execute("SELECT videoid FROM videos_by_tag WHERE tag = %s", (tag,)))
+    for gone in (old, tag):
+        assert not list(cql.execute("SELECT videoid FROM video_words WHERE word = %s", (gone,)))
+        assert not await found(database, gone)
+        assert not await Suggester(SearchRepository(database)).suggest(gone, 5)
+    assert await found(database, new) == [one.video_id]
+
+
+async def test_after_truncate_the_same_ids_start_anew(
+    videos: VideoCatalogRepository, database: Database, cql: Session
+) -> None:
+    old, new = word(), word()
+    one = submission(old, tags=frozenset({old}))
+    await videos.submit(one)
+    before = await videos.video(one.video_id)
+    for table in ("videos", "user_videos", "latest_videos", "videos_by_tag", "tags_by_letter"):
+        cql.execute(f"TRUNCATE {table}")
+    assert not await found(database, old)
+    assert not await Suggester(SearchRepository(database)).suggest(old, 5)
+    again = one._replace(user_id=uuid4(), name=f"{new} x", tags=frozenset())
+    await videos.submit(again)
+    after = await videos.video(one.video_id)
+    assert before is not None
+    assert after is not None
+    assert after.added_date > before.added_date
+    assert set(dates(cql, again.video_id, again.user_id)) == {after.added_date}
+    assert not await found(database, old)
+    assert await found(database, new) == [one.video_id]
+    assert await Suggester(SearchRepository(database)).suggest(new, 5) == [new]
+
+
+async def test_another_users_video_stays_as_it_is(videos: VideoCatalogRepository) -> None:
+    one = submission("mine")
+    await videos.submit(one)
+    before = await videos.video(one.video_id)
+    with pytest.raises(AlreadyExists):
+        await videos.submit(one._replace(user_id=uuid4(), name="taken over"))
+    assert await videos.video(one.video_id) == before
+    await videos.submit(one)  # and no claim was left behind
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_submit_that_was_killed_anywhere_shows_nothing_or_all_and_is_completed_by_repeating_it(
+    database: Database, cql: Session, number: int, after: bool
+) -> None:
+    name = word()
+    one = submission(name, tags=frozenset({f"{name}t"}), description=f"{word()} told")
+    with pytest.raises(Killed):
+        await VideoCatalogRepository(KilledAt(database, number, after)).submit(one)  # type: ignore[arg-type]  # it passes everything on
+    assert len(dates(cql, one.video_id, one.user_id)) in (0, 3)
+    assert len(await found(database, name)) == (1 if dates(cql, one.video_id, one.user_id) else 0)
+    await VideoCatalogRepository(database).submit(one)
+    assert len(dates(cql, one.video_id, one.user_id)) == 3
+    assert len(set(dates(cql, one.video_id, one.user_id))) == 1
+    assert await found(database, name) == [one.video_id]
+
+
+@pytest.mark.parametrize("letter", ["d", "é", "名", "🎬"])
+async def test_the_largest_video_is_written_in_batches_that_any_cluster_takes(
+    videos: VideoCatalogRepository, database: Database, cql: Session, letter: str
+) -> None:
+    last = word()
+    one = submission(
+        letter * 1000,
+        description=f"{letter * 9000} {' '.join(f'{letter}{number}' for number in range(1500))}"[:19_900] + f" {last}",
+        tags=frozenset(f"{number:03d}{letter * 197}" for number in range(100)),
+        location=letter * 1000,
+    )
+    await videos.submit(one)
+    video = await videos.video(one.video_id)
+    assert video is not None
+    assert (video.description, video.tags) == (one.description, one.tags)
+    assert await found(database, last) == [one.video_id]
+    assert MOST_BATCH_BYTES < 50 * 1024
+    renamed = one._replace(name="short", description="", tags=frozenset())
+    await videos.submit(renamed)
+    assert not await found(database, last)
+
+
+async def test_videos_of_one_moment_are_each_listed_once_whatever_the_page(
+    videos: VideoCatalogRepository, cql: Session
+) -> None:
+    user_id, moment = uuid4(), now()
+    rows = [(moment - timedelta(milliseconds=number // 5), uuid4()) for number in range(17)]
+    for when, video_id in rows:
+        cql.execute(
+            "INSERT INTO user_videos (userid, added_date, videoid, name, preview_image_location) VALUES (%s, %s, %s, 'n', 'p')",
+            (user_id, when, video_id),
+        )
+    whole = [(row.added_date, row.video_id) for row in await videos.of_user(user_id, 100, None, None)]
+    assert sorted(whole) == sorted(rows)
+    for size in (1, 2, 3, 5, 16):
+        paged: list[tuple[datetime, UUID]] = []
+        place: Place | None = None
+        while page := await videos.of_user(user_id, size, None, place):
+            paged += [(row.added_date, row.video_id) for row in page]
+            place = Place(*paged[-1])
+        assert paged == whole, size
+    start = Place(*whole[7])
+    assert [row.video_id for row in await videos.of_user(user_id, 100, start, None)] == [each for _, each in whole[7:]]
+    assert [row.video_id for row in await videos.of_user(user_id, 100, start, Place(*whole[9]))] == [
+        each for _, each in whole[10:]
+    ]
+    assert [row.video_id for row in await videos.of_user(user_id, 100, start, Place(*whole[3]))] == [
+        each for _, each in whole[7:]
+    ]
+    same_moment = [each for when, each in whole if when <= whole[7][0]]
+    assert [row.video_id for row in await videos.of_user(user_id, 100, Place(whole[7][0], None), None)] == same_moment
+
+
+async def test_the_latest_walk_back_over_days_without_videos_to_the_end_of_the_window(
+    videos: VideoCatalogRepository, cql: Session
+) -> None:
+    cql.execute("TRUNCATE latest_videos")
+    rows = []
+    for days in (0, 0, 0, 1, 7, 20, 20, 29, 40):
+        moment = now() - timedelta(days=days)
+        rows.append((moment, uuid4()))
+        cql.execute(
+            "INSERT INTO latest_videos (yyyymmdd, added_date, videoid, userid, name, preview_image_location)"
+            " VALUES (%s, %s, %s, %s, 'n', 'p')",
+            (f"{moment:%Y%m%d}", *rows[-1], uuid4()),
+        )
+    whole = [(row.added_date, row.video_id) for row in await videos.latest(100, 30, None, None)]
+    assert sorted(whole) == sorted(rows[:-1])
+    assert [when for when, _ in whole] == sorted((when for when, _ in whole), reverse=True)
+    for size in (1, 2, 3, 7):
+        paged: list[tuple[datetime, UUID]] = []
+        place: Place | None = None
+        while page := await videos.latest(size, 30, None, place):
+            paged += [(row.added_date, row.video_id) for row in page]
+            place = Place(*paged[-1])
+        assert paged == whole, size
+    assert len(await videos.latest(100, 50, None, None)) == 9
+    assert not await videos.latest(100, 30, Place(*rows[-1]), None)
+
+
+async def test_added_dates_of_one_process_rise(videos: VideoCatalogRepository) -> None:
+    several = [submission() for _ in range(20)]
+    await asyncio.gather(*(videos.submit(each) for each in several))
+    given = [video.added_date for each in several if (video := await videos.video(each.video_id))]
+    assert len(set(given)) == 20
+
+
+async def test_everything_is_restored_from_the_row_alone(
+    videos: VideoCatalogRepository, database: Database, cql: Session
+) -> None:
+    name = word()
+    one = submission(name, tags=frozenset({f"{name}t"}))
+    await videos.submit(one)
+    for table in (
+        "video_words",
+        "word_spellings",
+        "suggested_words",
+        "videos_by_tag",
+        "tags_by_letter",
+        "user_videos",
+        "latest_videos",
+    ):
+        cql.execute(f"TRUNCATE {table}")
+    assert not await found(database, name)
+    assert await VideoCatalogRepository(database).restore(one.video_id)
+    assert len(dates(cql, one.video_id, one.user_id)) == 3
+    assert await found(database, name) == [one.video_id]
+    assert await found(database, name[:-1]) == [one.video_id]
+    assert await Suggester(SearchRepository(database)).suggest(name, 5) == [name, f"{name}t"]
+    assert not await videos.restore(uuid4())
+
+
+async def test_a_row_that_is_only_half_a_video_is_none(videos: VideoCatalogRepository, cql: Session) -> None:
+    one = submission()
+    cql.execute("INSERT INTO videos (videoid, description) VALUES (%s, 'half')", (one.video_id,))
+    assert await videos.video(one.video_id) is None
+    assert await videos.previews([one.video_id]) == {}
+    await videos.submit(one)
+    assert set(await videos.previews([one.video_id])) == {one.video_id}
