@@ -1,9 +1,10 @@
 """Loading a data set, through the client, into services whose data is kept in dicts."""
 
 import asyncio
+import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from grpc import StatusCode
 
 from client import Services
-from common.errors import AlreadyExists, InvalidArgument, ServiceError, Unavailable
+from common.errors import AlreadyExists, InvalidArgument, Unavailable
 from common.settings import Settings
 from infra.layout import ROOT
 from infra.processes import Process, wait_until
@@ -35,12 +36,9 @@ class Users(UserManagementServiceServicer):
 
     def __init__(self) -> None:
         self.users: dict[str, user_management_pb2.CreateUserRequest] = {}
-        self.failures: list[ServiceError] = []
         self.lost_answers = 0
 
     async def CreateUser(self, request: Any, context: Any) -> user_management_pb2.CreateUserResponse:
-        if self.failures:
-            raise self.failures.pop()
         if not request.email:
             raise InvalidArgument({"email": "must not be blank"})
         if any(request.email == other.email for other in self.users.values()):
@@ -374,9 +372,11 @@ async def test_if_empty_spares_other_videos_and_completes_its_own(world: World, 
     assert set(world.videos.videos) == set(VIDEOS)
 
 
-@pytest.mark.parametrize("end", [Process.terminate, Process.kill], ids=["SIGTERM", "kill -9"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["Ctrl-C", "SIGTERM", "kill -9"]
+)
 async def test_a_load_that_is_stopped_in_the_middle_goes_on_where_it_was(
-    world: World, tmp_path: Path, end: Callable[[Process], None]
+    world: World, tmp_path: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
@@ -390,13 +390,11 @@ async def test_a_load_that_is_stopped_in_the_middle_goes_on_where_it_was(
     )
     process.start()
     await asyncio.to_thread(wait_until, lambda: world.statistics.views[FIRST_VIDEO] > 0, 60, "the first play")
-    await asyncio.to_thread(end, process)
+    process.send(number)
     code = await asyncio.to_thread(process.wait_end, 20)
     assert world.statistics.views[FIRST_VIDEO] < 3000, "stopped too late to show anything"
-    if code == 130:
-        assert "the same command goes on from here" in process.log_text()
-    else:
-        assert code == -9
+    assert code == (-9 if number == signal.SIGKILL else 130), process.log_text()
+    assert ("the same command goes on from here" in process.log_text()) == (number != signal.SIGKILL)
 
     code, text = await run_loader(world, folder, tmp_path / "again.log")
     assert code == 0, text
