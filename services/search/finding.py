@@ -25,7 +25,8 @@ from services.search.repository import Posting, SearchRepository, VideoRow
 from services.search.statistics import Sampler, Statistics
 
 MOST_OF_A_SPELLING_KEY = 50
-MOST_MEANT = 24
+MOST_MEANT, MOST_MEANT_IN_ALL = 24, 48
+MOST_ROWS_WHEN_MEANT = 400
 MOST_ALTERNATIVES = 6
 MOST_BEGUN = 20
 SHORTEST_BEGINNING = 2
@@ -82,8 +83,12 @@ class Finder:
             for word in asked
             if not postings[word.term]
         }
-        unread = [term for candidates in meant.values() for term in candidates if term not in postings]
-        postings |= await self._postings(list(dict.fromkeys(unread)), rows)
+        if any(meant.values()):
+            # Many lists may have to be read now, so less of each; and of those read already no more counts, for the next page reads so much.
+            rows = min(rows, MOST_ROWS_WHEN_MEANT)
+            postings = {term: found[:rows] for term, found in postings.items()}
+            unread = [term for candidates in meant.values() for term in candidates if term not in postings]
+            postings |= await self._postings(list(dict.fromkeys(unread))[:MOST_MEANT_IN_ALL], rows)
         groups = [_group(word, meant.get(word.term, []), postings, statistics, rows) for word in asked]
         return Plan(tuple(groups), rows, statistics.average), postings
 
@@ -134,7 +139,7 @@ def _group(
     frequency = {
         term: statistics.videos_with(term, len(postings[term]), rows)
         for term in (meant or [word.term])
-        if postings[term]
+        if postings.get(term)
     }
     if not frequency:
         return (Alternative(word.term, 0),)
