@@ -38,11 +38,7 @@ class Measured:
 
     def row(self) -> str:
         """A row of the table in docs/advertising.md."""
-        figures = (
-            f"{self.bound:g} {self.unit} | {self.measured:.2f} {self.unit}"
-            if self.unit == "s"
-            else f"{self.bound:g} {self.unit} | {self.measured:g} {self.unit}"
-        )
+        figures = f"{self.bound:.3g} {self.unit} | {self.measured:.3g} {self.unit}"
         return f"| {self.promise} | {self.fault}{f' ({self.note})' if self.note else ''} | {figures} | {'held' if self.held else 'NOT HELD'} |"
 
 
