@@ -216,7 +216,8 @@ async def _load_sample_data(machine: Machine) -> None:
 
 async def _has_videos(settings: InfraSettings) -> bool:
     try:
-        database = await connect(settings, [("127.0.0.1", settings.cassandra_port)], settings.cassandra_keyspace)
+        ours = settings.model_copy(update={"cassandra_driver": "cassandra-driver"})  # the tools' driver
+        database = await connect(ours, [("127.0.0.1", settings.cassandra_port)], settings.cassandra_keyspace)
         try:
             await database.prepare([ANY_VIDEO])
             return await database.select_one(ANY_VIDEO) is not None

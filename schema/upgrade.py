@@ -75,7 +75,10 @@ async def wait_for_cassandra(
     settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None = None
 ) -> Database:
     """A session with the Cassandra at `contact_points`. Waits without end, and logs once for each reason to wait."""
-    patient = settings.model_copy(update={"database_timeout": _STATEMENT_SECONDS})
+    # Tables are made through the driver that has made tables for longest, whichever the services use.
+    patient = settings.model_copy(
+        update={"database_timeout": _STATEMENT_SECONDS, "cassandra_driver": "cassandra-driver"}
+    )
     reason = ""
     while True:
         try:

@@ -57,12 +57,22 @@ def _naive(moment: datetime) -> datetime:
     return moment.replace(tzinfo=None)
 
 
-def _uuids(texts: Iterable[str]) -> set[UUID]:
+def _uuid_set(texts: Iterable[str]) -> set[UUID]:
     return set(map(UUID, texts))
 
 
-_BY_FIELD: dict[Any, Convert] = {UUID: UUID, datetime: _naive, set[UUID]: _uuids}
-_BY_COLUMN: dict[str, Convert] = {"uuid": UUID, "timeuuid": UUID, "timestamp": _naive, "set<uuid>": _uuids}
+def _uuid_list(texts: Iterable[str]) -> list[UUID]:
+    return list(map(UUID, texts))
+
+
+_BY_FIELD: dict[Any, Convert] = {UUID: UUID, datetime: _naive, set[UUID]: _uuid_set, list[UUID]: _uuid_list}
+_BY_COLUMN: dict[str, Convert] = {
+    "uuid": UUID,
+    "timeuuid": UUID,
+    "timestamp": _naive,
+    "set<uuid>": _uuid_set,
+    "list<uuid>": _uuid_list,
+}
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,8 @@ class AcsyllaDriver:
         question = acsylla.create_statement(_COLUMNS, parameters=2)
         question.bind_list([self._keyspace, table.group(1) if table else ""])
         types = [row.as_tuple() for row in await self._session.execute(question)]
-        return {name: _BY_COLUMN[kind] for name, kind in types if kind in _BY_COLUMN}
+        plain = {name: kind[len("frozen<") : -1] if kind.startswith("frozen<") else kind for name, kind in types}
+        return {name: _BY_COLUMN[kind] for name, kind in plain.items() if kind in _BY_COLUMN}
 
     async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
         """See Database."""

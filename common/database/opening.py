@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 async def connect(settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None) -> Database:
     """A session with the database at `contact_points`. Raises Unavailable when none of them answers."""
     # Imported only when chosen: a driver takes up to 20 MB and some tenths of a second, and no process needs both.
-    if settings.cassandra_driver == "acsylla":
+    if settings.cassandra_driver in ("acsylla", "auto"):
         from common.database.acsylla_driver import AcsyllaDriver
 
         return await AcsyllaDriver.connect(settings, contact_points, keyspace)

@@ -12,7 +12,7 @@ DRIVERS = ("cassandra-driver", "acsylla")
 SCHEMA = f"""
 CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}};
 CREATE TABLE IF NOT EXISTS {KEYSPACE}.items (
-    list uuid, item int, id uuid, time_id timeuuid, text text, moment timestamp, words set<text>, ids set<uuid>, numbers list<int>,
+    list uuid, item int, id uuid, time_id timeuuid, text text, moment timestamp, words set<text>, ids set<uuid>, numbers list<int>, links frozen<list<uuid>>,
     weight double, raw blob, big bigint, flag boolean, PRIMARY KEY ((list), item));
 CREATE TABLE IF NOT EXISTS {KEYSPACE}.counts (id uuid PRIMARY KEY, total counter);
 CREATE TABLE IF NOT EXISTS {KEYSPACE}.claims (name text PRIMARY KEY, owner uuid, taken timestamp);
