@@ -24,17 +24,21 @@ class Instance(comments_pb2_grpc.CommentsServiceServicer, statistics_pb2_grpc.St
         self.takes = 0.0
         self.status: grpc.StatusCode | None = None
         self.asked = 0
+        self.shown: str | bytes = ""
         self.stored: list[str] = []
         self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
         self._server: aio.Server | None = None
 
-    async def start(self) -> None:
-        """Serve."""
+    async def start(self, credentials: grpc.ServerCredentials | None = None) -> None:
+        """Serve, with TLS if there are credentials."""
         self._server = aio.server(options=[("grpc.so_reuseport", 0), ("grpc.http2.max_ping_strikes", 0)])
         comments_pb2_grpc.add_CommentsServiceServicer_to_server(self, self._server)
         statistics_pb2_grpc.add_StatisticsServiceServicer_to_server(self, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
-        assert self._server.add_insecure_port(self.address)
+        if credentials:
+            assert self._server.add_secure_port(self.address, credentials)
+        else:
+            assert self._server.add_insecure_port(self.address)
         await self.set_health(True)
         await self._server.start()
 
@@ -51,6 +55,7 @@ class Instance(comments_pb2_grpc.CommentsServiceServicer, statistics_pb2_grpc.St
 
     async def _answer(self, context: grpc.aio.ServicerContext) -> None:  # type: ignore[type-arg]
         self.asked += 1
+        self.shown = dict(context.invocation_metadata() or ()).get("authorization", "")
         await asyncio.sleep(self.takes)
         if self.status:
             await context.abort(self.status, "as the test wants it")
