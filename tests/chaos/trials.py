@@ -40,7 +40,7 @@ async def port_taken(world: World) -> list[Measured]:
         clear = code == 1 and f"port {first.port}" in log and log.count("advertised as") == 1
         return [
             Measured(
-                "1", "a port that is taken: ends with 1 and says so", 10, took, holds=clear and world.serves(first)
+                "1", "a port that is taken: ends with 1 and says so", 15, took, holds=clear and world.serves(first)
             )
         ]
 
