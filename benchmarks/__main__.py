@@ -164,6 +164,8 @@ async def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]
                         logs = "\n".join(f"{name}:\n{server.log_end()}" for name, server in servers.items())
                         raise SystemExit(f"{call.name} failed: {error}\n{logs}") from error
                     console.print(f"[dim]{call.name}: {json.dumps(results['calls'][call.name])}")
+                    if arguments.output:  # after each call, for a run takes long
+                        arguments.output.write_text(json.dumps(results, indent=1), encoding="utf-8")
     return results
 
 
@@ -211,8 +213,6 @@ def main() -> None:
     results = uvloop.run(run(arguments, console))
     console.print(table_of(results, arguments.drivers.split(",")))
     console.print(f"Seconds from start to serving: {json.dumps(results['started_s'])}")
-    if arguments.output:
-        arguments.output.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
