@@ -64,13 +64,15 @@ class EtcdV2:
         self._settings = settings
         self._swept = 0.0
         self._will: subprocess.Popen[bytes] | None = None
+        self._leaving_will = asyncio.Lock()
         self._left_standing: set[str] = set()
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
         """See Registry. The directory comes into being with the entry, so that nobody ever sees it empty."""
         # The will first: we may die in the very moment in which the entry is there.
-        if self._will is None:
-            self._will = await _in_daemon_thread(partial(_leave_will, self._settings))
+        async with self._leaving_will:
+            if self._will is None:
+                self._will = await _in_daemon_thread(partial(_leave_will, self._settings))
         self._left_standing.add(key(service, instance))
         await self._call(lambda member: member.write(key(service, instance), address, ttl=math.ceil(ttl)))
 

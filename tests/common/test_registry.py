@@ -1,6 +1,7 @@
 """What every registry that can advertise must do, on a real etcd: v2 keys, v3 on etcd 3.5, v3 on etcd 3.6."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -299,3 +300,29 @@ async def test_a_living_process_removes_the_empty_directories_of_the_dead(tmp_pa
         assert not V2.holds(etcd.address, f"{ROOT}/RatingsService")
         await registry.withdraw(SERVICE, "a", "h:1")
         await registry.close()
+
+
+async def test_a_process_with_several_entries_leaves_one_will(tmp_path: Path) -> None:
+    with V2.etcd(tmp_path) as etcd:
+        registry = await V2.registry(etcd.address)
+        names = ("CommentsService", "RatingsService", "SearchService")
+        before = children()
+        await asyncio.gather(*(registry.advertise(name, "a", "h:1", 30) for name in names))
+        assert len(children() - before) == 1
+        await asyncio.gather(*(registry.withdraw(name, "a", "h:1") for name in names))
+        await registry.close()
+        await eventually(lambda: not children() - before, 10, "the will ends with the process that left it in order")
+
+
+def children() -> set[str]:
+    """The shells that wait beneath this process."""
+    listed = Path(f"/proc/{os.getpid()}/task")
+    ids = {child for task in listed.iterdir() for child in (task / "children").read_text().split()}
+    return {child for child in ids if "last_will" in command_line(child)}
+
+
+def command_line(process: str) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
