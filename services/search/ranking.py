@@ -16,12 +16,11 @@ from common.word_index import Lengths, Scale
 from services.search.repository import Posting
 
 MOST_WORDS = 40
-MOST_ROWS = 4000
+MOST_ROWS = 3000
 MOST_ROWS_OF_A_WORD, LEAST_ROWS_OF_A_WORD = 2000, 200
 SHORT_QUERY_WORDS = 4
 
 _MILLION = 1_000_000
-_NEVER = -(1 << 62)
 
 
 class QueryWord(NamedTuple):
@@ -54,7 +53,8 @@ class Plan(NamedTuple):
     def read(cls, text: str) -> "Plan":
         """The plan that a token carries."""
         groups, rows, average = json.loads(text)
-        return cls(tuple(tuple(Alternative(*each) for each in group) for group in groups), rows, Lengths(*average))
+        bounded = min(rows, MOST_ROWS_OF_A_WORD)
+        return cls(tuple(tuple(Alternative(*each) for each in group) for group in groups), bounded, Lengths(*average))
 
     @property
     def terms(self) -> list[str]:
@@ -72,14 +72,14 @@ class Candidate(NamedTuple):
     matches: tuple[tuple[str, int], ...]
 
     @property
-    def key(self) -> tuple[int, int, bytes]:
+    def key(self) -> tuple[int, int, int]:
         """Sorts candidates as the list shows them."""
         return list_key(self.tier, self.score, self.video_id)
 
 
-def list_key(tier: int, score: int, video_id: UUID) -> tuple[int, int, bytes]:
+def list_key(tier: int, score: int, video_id: UUID) -> tuple[int, int, int]:
     """Sorts places of a list: more of the query's words first, then what matches better; equals by id, so that no two are level."""
-    return -tier, -score, video_id.bytes
+    return -tier, -score, video_id.int
 
 
 def query_words(query: str) -> list[QueryWord]:
@@ -112,37 +112,38 @@ def in_millionths(weight: float) -> int:
 
 def ranked(plan: Plan, postings: Mapping[str, Sequence[Posting]]) -> list[Candidate]:
     """All videos that the postings tell of, best first."""
-    newest = _newest(postings.values())
+    # Thousands of postings go through here: ids are compared as numbers, because comparing UUIDs costs many times as much.
+    ids, newest = _newest(postings.values())
     scale = Scale(plan.average)
-    scores: dict[UUID, dict[int, tuple[float, str]]] = {}
-    for place, group in enumerate(plan.groups):
-        for alternative in group:
-            for posting in postings[alternative.term]:
-                if posting.added_ms != newest[posting.video_id]:
+    matches: dict[int, list[tuple[str, int]]] = {}
+    for group in plan.groups:
+        best: dict[int, tuple[float, str]] = {}
+        for term, weight in group:
+            for video_id, added_ms, counts in postings[term]:
+                number = video_id.int
+                if added_ms != newest[number]:
                     continue  # left over from a video that was there before under this id
-                worth = alternative.weight * scale.worth(posting.counts)
-                found = scores.setdefault(posting.video_id, {})
-                if place not in found or found[place][0] < worth:
-                    found[place] = (worth, alternative.term)
-    candidates = [_candidate(plan, video_id, newest[video_id], found) for video_id, found in scores.items()]
-    candidates.sort(key=lambda candidate: candidate.key)
-    return candidates
+                worth = weight * scale.worth(counts)
+                if number not in best or best[number][0] < worth:
+                    best[number] = (worth, term)
+        for number, (worth, term) in best.items():
+            matches.setdefault(number, []).append((term, round(worth)))
+    # Of a long question, one rare word says more than three common ones: only having all of them comes before the score.
+    step = len(plan.groups) if len(plan.groups) > SHORT_QUERY_WORDS else 1
+    places = [(-(len(found) // step), -sum(worth for _, worth in found), number) for number, found in matches.items()]
+    places.sort()
+    return [
+        Candidate(-tier, -score, ids[number], newest[number], tuple(matches[number])) for tier, score, number in places
+    ]
 
 
-def _candidate(plan: Plan, video_id: UUID, added_ms: int, found: Mapping[int, tuple[float, str]]) -> Candidate:
-    matched = len(found)
-    if len(plan.groups) > SHORT_QUERY_WORDS:
-        # Of a long question, one rare word says more than three common ones: only having all of them comes before the score.
-        matched //= len(plan.groups)
-    matches = tuple((found[place][1], round(found[place][0])) for place in sorted(found))
-    return Candidate(matched, sum(worth for _, worth in matches), video_id, added_ms, matches)
-
-
-def _newest(lists: Iterable[Sequence[Posting]]) -> dict[UUID, int]:
-    """Of each video, the submission that its newest posting tells of."""
-    newest: dict[UUID, int] = {}
+def _newest(lists: Iterable[Sequence[Posting]]) -> tuple[dict[int, UUID], dict[int, int]]:
+    """The videos by the numbers of their ids, and of each the submission that its newest posting tells of."""
+    ids: dict[int, UUID] = {}
+    newest: dict[int, int] = {}
     for postings in lists:
-        for posting in postings:
-            if posting.added_ms > newest.get(posting.video_id, _NEVER):
-                newest[posting.video_id] = posting.added_ms
-    return newest
+        for video_id, added_ms, _ in postings:
+            number = video_id.int
+            if number not in newest or added_ms > newest[number]:
+                ids[number], newest[number] = video_id, added_ms
+    return ids, newest
