@@ -50,8 +50,10 @@ class Analysis(NamedTuple):
 
     counts: Mapping[str, int]
     """By word of the index: how often it occurs in which field, packed into one number with the lengths of the fields."""
-    spellings: frozenset[str]
-    """The words as they are written (without case and accents), of which typing mistakes may be corrected to one."""
+    shown_spellings: frozenset[str]
+    """The words of name and tags as they are written (without case and accents), that typing mistakes may be corrected to."""
+    other_spellings: frozenset[str]
+    """Those of the description alone."""
 
 
 class _Field(NamedTuple):
@@ -79,7 +81,8 @@ def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
         )
         for word in found
     }
-    return Analysis(counts, frozenset(in_name.spellings | in_tags.spellings | in_description.spellings))
+    shown = frozenset(in_name.spellings | in_tags.spellings)
+    return Analysis(counts, shown, frozenset(in_description.spellings - shown))
 
 
 def _field(texts: Iterable[str], with_stop_words: bool) -> _Field:

@@ -6,18 +6,20 @@ All of these are written here and nowhere else. A video appears in all of them b
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextvars import Context
 from datetime import datetime, timedelta
 from math import ceil
+from random import random
 from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from common.database import Database, Select, Write
-from common.errors import AlreadyExists
+from common.database import Database, Outcome, Select, Write
+from common.errors import AlreadyExists, Unavailable
 from common.messages import cassandra_uuid_order, now
+from common.shield import shielded
 from services.video_catalog.writing import (
     INSERT_TEXT,
-    MOST_NEW_SPELLINGS,
     WRITES,
     Step,
     Video,
@@ -92,6 +94,9 @@ class Place(NamedTuple):
     video_id: UUID | None
 
 
+CLAIM_REPEATS = 2
+MOST_NEW_SPELLINGS = 100
+MOST_WAITING = 64
 SPELLING_MEMORY = 50_000
 SPELLING_SECONDS = 600.0
 MOST_DAYS_AT_ONCE = 16
@@ -150,6 +155,8 @@ class VideoCatalogRepository:
         self._database = database
         self._last_added = datetime.min
         self._spellings = _Remembered()
+        self._turn = asyncio.Lock()
+        self._waiting = 0
 
     async def submit(self, submission: Submission) -> None:
         """Write a video, or the new form of one that its user submitted before: it keeps its added_date, and so its place in each list.
@@ -158,13 +165,14 @@ class VideoCatalogRepository:
         """
         (added_date, claim), older = await self._place_for(submission.video_id, submission.user_id)
         video = Video(*submission, added_date=added_date)
-        steps, spellings = steps_to_write(video, older)
+        steps, found = steps_to_write(video, older)
         await self._write_apart(steps.before)
-        await self._make_known(spellings)
+        await self._make_known(self._spellings.without(found.shown_spellings)[:MOST_NEW_SPELLINGS])
         await self._database.batch(steps.together)
         await self._write_apart(steps.after)
         if claim:
             await self._database.write_if(RELEASE, submission.video_id, claim)
+        self._make_known_later(found.other_spellings)
 
     async def restore(self, video_id: UUID) -> bool:
         """Write all that lists and finds a video anew, from its row alone; False where there is none. Safe while the video is submitted."""
@@ -174,9 +182,10 @@ class VideoCatalogRepository:
             if video is None or video == older:
                 # Whatever is submitted from now on is written after what was written here, and wins.
                 return video is not None
-            steps, spellings = steps_to_list(video, older)
+            steps, found = steps_to_list(video, older)
             await self._write_apart(steps)
-            await self._make_known(spellings)
+            await self._make_known(found.shown_spellings)
+            await self._make_known(found.other_spellings)
             older = video
 
     async def video(self, video_id: UUID) -> Video | None:
@@ -257,19 +266,28 @@ class VideoCatalogRepository:
         finds the row.
         """
         claim, proposed = uuid4(), self._next_added_date()
-        outcome = await self._database.write_if(CLAIM, video_id, claim, user_id, proposed)
-        mine = claim if outcome.applied else None
+        outcome = await self._claim(video_id, claim, user_id, proposed)
+        mine = claim if outcome.applied or outcome.current[0]["claim"] == claim else None
         older = _video(await self._database.select_one(VIDEO, video_id))
         owner, added_date = user_id, proposed
         if older:
             owner, added_date = older.user_id, older.added_date
-        elif not outcome.applied:
+        elif not mine:
             owner, added_date = outcome.current[0]["userid"], outcome.current[0]["added_date"]
         if owner != user_id:
             if mine:
                 await self._database.write_if(RELEASE, video_id, mine)
             raise AlreadyExists(f"A video with the id {video_id} was submitted by another user already")
         return (added_date, mine), older
+
+    async def _claim(self, video_id: UUID, claim: UUID, user_id: UUID, added_date: datetime) -> Outcome:
+        """Try to claim an id. An attempt whose outcome is unknown (many at once, for one) is repeated: the claim's id tells if it is ours."""
+        for _ in range(CLAIM_REPEATS):
+            try:
+                return await self._database.write_if(CLAIM, video_id, claim, user_id, added_date)
+            except Unavailable:
+                await asyncio.sleep(random() / 10)
+        return await self._database.write_if(CLAIM, video_id, claim, user_id, added_date)
 
     def _next_added_date(self) -> datetime:
         """The present moment, or the millisecond after the last one given out: no two videos of one process share theirs."""
@@ -286,9 +304,27 @@ class VideoCatalogRepository:
 
     async def _make_known(self, words: Iterable[str]) -> None:
         """Let words be found by those who mistype them, unless this process has done so lately."""
-        unknown = self._spellings.without(words)[:MOST_NEW_SPELLINGS]
+        unknown = self._spellings.without(words)
         await self._write_apart(spelling_steps(unknown))
         self._spellings.add(unknown)
+
+    def _make_known_later(self, words: Iterable[str]) -> None:
+        """Let a description's words be found by those who mistype them, one submit's after the other's and behind the caller's back.
+
+        They are many, and nobody waits for them; if the database fails, the next submit that has them makes them known.
+        """
+        unknown = self._spellings.without(words)[:MOST_NEW_SPELLINGS]
+        if unknown and self._waiting < MOST_WAITING:
+            task = asyncio.create_task(shielded(self._known_in_turn(unknown)), context=Context())
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _known_in_turn(self, words: Sequence[str]) -> None:
+        self._waiting += 1
+        try:
+            async with self._turn:
+                await self._make_known(words)
+        finally:
+            self._waiting -= 1
 
 
 class _Remembered:

@@ -1,6 +1,6 @@
 """What writing a video comes to: the steps on all the tables that show or find it, sorted into what is written when.
 
-    before     hints that no reader takes for true while the video's row does not agree: words of the description, spellings
+    before     hints that no reader takes for true while the video's row does not agree: words of the description
     together   one logged batch: the row, the lists, the tags, the words of name and tags, and what an older form left in the index
     after      what of the older form's traces does not fit into that batch; hints too
 
@@ -20,7 +20,6 @@ from common.word_index import Analysis, analyse, in_name_or_tags, weight
 Step = tuple[Write, Values]
 
 MOST_BATCH_BYTES = 36_000
-MOST_NEW_SPELLINGS = 200
 
 
 class Video(NamedTuple):
@@ -92,8 +91,8 @@ def day_of(moment: datetime) -> str:
     return moment.strftime("%Y%m%d")
 
 
-def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, frozenset[str]]:
-    """All that writing `video` takes, where `older` is what the database holds of it; and the words whose spelling should be known."""
+def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
+    """All that writing `video` takes, where `older` is what the database holds of it; and the words that were found in it."""
     found = analyse(video.name, video.tags, video.description)
     shown, text = _shown(video)
     optional = [
@@ -113,15 +112,15 @@ def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, frozenset[
         for word, counts in found.counts.items()
         if not in_name_or_tags(counts)
     ]
-    return Steps([*text, *early, *described], [*together, *more], late), found.spellings
+    return Steps([*text, *early, *described], [*together, *more], late), found
 
 
-def steps_to_list(video: Video, older: Video | None) -> tuple[list[Step], frozenset[str]]:
+def steps_to_list(video: Video, older: Video | None) -> tuple[list[Step], Analysis]:
     """All that finding and listing `video` takes, its own row apart; to restore the other tables from `videos`."""
-    steps, spellings = steps_to_write(video, older)
+    steps, found = steps_to_write(video, older)
     own_row = (INSERT_VIDEO, INSERT_VIDEO_WITHOUT_TEXT, INSERT_TEXT)
     everything = [*steps.before, *steps.together, *steps.after]
-    return [step for step in everything if step[0] not in own_row], spellings
+    return [step for step in everything if step[0] not in own_row], found
 
 
 def spelling_steps(words: Iterable[str]) -> list[Step]:

@@ -10,7 +10,7 @@ import pytest
 from cassandra.cluster import Cluster, Session
 
 from common.database import Database, Statement
-from common.errors import AlreadyExists
+from common.errors import AlreadyExists, Unavailable
 from common.messages import now
 from infra.cassandra import Cassandra
 from services.search.finding import Finder
@@ -290,3 +290,30 @@ async def test_a_row_that_is_only_half_a_video_is_none(videos: VideoCatalogRepos
     assert await videos.previews([one.video_id]) == {}
     await videos.submit(one)
     assert set(await videos.previews([one.video_id])) == {one.video_id}
+
+
+async def test_a_claim_whose_answer_was_lost_is_known_as_ours(database: Database, cql: Session) -> None:
+    one = submission()
+    lost = ClaimAnswersLost(database)
+    await VideoCatalogRepository(lost).submit(one)
+    assert lost.lost == 2
+    assert len(dates(cql, one.video_id, one.user_id)) == 3
+    assert not list(cql.execute("SELECT claim FROM video_claims WHERE videoid = %s", (one.video_id,)))
+
+
+class ClaimAnswersLost:
+    """Passes everything on to `database`, but loses the answers of the first two lightweight transactions: applied, and nobody knows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.lost = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def write_if(self, statement: Any, *values: Any) -> Any:
+        outcome = await self._database.write_if(statement, *values)
+        if self.lost < 2:
+            self.lost += 1
+            raise Unavailable("the answer was lost")
+        return outcome

@@ -31,7 +31,7 @@ class WordTables:
 
     def submit(self, video: Video) -> None:
         """Write a video as video_catalog does."""
-        steps, spellings = steps_to_write(video, self.rows.get(video.video_id))
+        steps, found = steps_to_write(video, self.rows.get(video.video_id))
         for statement, values in [*steps.before, *steps.together, *steps.after]:
             if statement is INSERT_WORD:
                 word, weight, added_ms, video_id, counts = values
@@ -44,7 +44,7 @@ class WordTables:
                 ]
             elif statement is INSERT_SUGGESTED_WORD:
                 self._terms[values[1]] = values[2]
-        for _, (key, word) in spelling_steps(spellings):
+        for _, (key, word) in spelling_steps(found.shown_spellings | found.other_spellings):
             self._spellings[key].add(word)
         self.rows[video.video_id] = video
 
