@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cassandra.cluster import Cluster, Session
+from cassandra.cluster import Session
 
 from tests.database import keyspace as scene
 
@@ -12,7 +12,7 @@ from tests.database import keyspace as scene
 @pytest.fixture(scope="session")
 def keyspace(cassandra: Any) -> Iterator[Session]:
     """A session in the tests' keyspace, which exists."""
-    cluster = Cluster([cassandra.host], port=cassandra.port)
+    cluster = scene.patient_cluster(cassandra)
     session = cluster.connect()
     scene.create(session)
     yield session

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from cassandra.cluster import Session
+from cassandra.cluster import Cluster, Session
 
 from common.settings import Settings
 
 KEYSPACE = "database_tests"
 DRIVERS = ("cassandra-driver", "acsylla")
+PATIENCE = 60.0
 
 SCHEMA = f"""
 CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}};
@@ -20,8 +21,16 @@ CREATE TABLE IF NOT EXISTS {KEYSPACE}.totals (video uuid, user uuid, rating int,
 """
 
 
+def patient_cluster(node: Any) -> Cluster:
+    """A plain way to a node, for setting the scene: it bears a busy machine."""
+    return Cluster(
+        [node.host], port=node.port, protocol_version=4, connect_timeout=PATIENCE, control_connection_timeout=PATIENCE
+    )
+
+
 def create(session: Session) -> None:
     """Create the keyspace and its tables."""
+    session.default_timeout = PATIENCE
     for statement in filter(None, map(str.strip, SCHEMA.split(";"))):
         session.execute(statement)
     session.set_keyspace(KEYSPACE)

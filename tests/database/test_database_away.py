@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
-from cassandra.cluster import Cluster
 
 from common.database import Database, Select, Write, connect
 from common.deadlines import set_time_left
@@ -20,7 +19,7 @@ from tests.database.keyspace import DRIVERS, KEYSPACE, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-READY_SECONDS = 120
+READY_SECONDS = 240
 PROBE_SECONDS = 0.5
 
 
@@ -49,7 +48,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Any:
     node.start()
     try:
         node.wait_ready(READY_SECONDS)
-        with Cluster([node.host], port=node.port) as cluster:
+        with scene.patient_cluster(node) as cluster:
             scene.create(cluster.connect())
         yield node
     finally:

@@ -8,18 +8,18 @@ from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
-from cassandra.cluster import Cluster, Session
+from cassandra.cluster import Session
 
 from common.database import Database, Select, Write, connect
 from common.deadlines import set_time_left
 from common.errors import Unavailable
 from infra.cassandra import Cassandra, cassandra_cluster
-from tests.database.keyspace import DRIVERS, settings_for
+from tests.database.keyspace import DRIVERS, PATIENCE, patient_cluster, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEYSPACE = "cluster_tests"
-READY_SECONDS = 120
+READY_SECONDS = 240
 
 
 class Claim(NamedTuple):
@@ -36,12 +36,13 @@ OWNER = Select("SELECT owner FROM claims WHERE name = ?", Claim)
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Cassandra]]:
     """Two nodes that both hold all rows."""
     with cassandra_cluster(tmp_path_factory.mktemp("cluster"), 2) as nodes:
-        with Cluster([nodes[0].host], port=nodes[0].port) as cluster:
+        with patient_cluster(nodes[0]) as cluster:
             _create(cluster.connect())
         yield nodes
 
 
 def _create(session: Session) -> None:
+    session.default_timeout = PATIENCE
     session.execute(
         f"CREATE KEYSPACE {KEYSPACE} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 2}}"
     )

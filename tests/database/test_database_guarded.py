@@ -13,7 +13,7 @@ from infra.ports import free_port
 from tests.database.keyspace import DRIVERS, settings_for
 from tests.security.certificates import Authority
 
-READY_SECONDS = 120
+READY_SECONDS = 240
 PASSWORD = "keystore-password"  # of a file made for this test
 
 
