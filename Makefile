@@ -2,7 +2,7 @@
 PYTHON ?= python3
 INFRA := $(PYTHON) -m infra
 
-.PHONY: help run start stop status logs scale rolling-restart test chaos containers check protos setup clean
+.PHONY: help run start stop status logs scale rolling-restart test chaos bench containers check protos setup clean
 help:            ; @$(INFRA) help
 run:             ; @$(INFRA) run
 start:           ; @$(INFRA) start
@@ -13,6 +13,7 @@ scale:           ; @$(INFRA) scale "SERVICE=$(SERVICE)" "N=$(N)"
 rolling-restart: ; @$(INFRA) rolling-restart "SERVICE=$(SERVICE)"
 test:            ; @$(INFRA) test "ARGS=$(ARGS)"
 chaos:           ; @$(INFRA) chaos "ARGS=$(ARGS)"
+bench:           ; @$(INFRA) bench "ARGS=$(ARGS)"
 containers:      ; @$(INFRA) containers "TRIALS=$(TRIALS)"
 check:           ; @$(INFRA) check
 protos:          ; @$(INFRA) protos

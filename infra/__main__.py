@@ -23,6 +23,7 @@ COMMANDS = {
     "rolling-restart": "restart every instance, one after the other, while the rest serve: SERVICE=comments, or all",
     "test": "run every test, beside what runs; ARGS='tests/common -k page' for some",
     "chaos": "do every fault of docs/advertising.md to real processes and measure; ARGS='--only killed --runs 20'",
+    "bench": "what each call costs beside a bare floor server; ARGS='--calls GetVideo --rounds 3'",
     "containers": "build the image and try every compose file, for real; needs Docker; TRIALS='desktop dns' for some",
     "check": "lint, format, types, import rules, and that the generated code is current",
     "protos": "generate the Python code of the .proto files anew",
@@ -30,7 +31,7 @@ COMMANDS = {
     "clean": "remove .local/: the virtual environment, Cassandra, etcd, all data and logs",
 }
 
-NEEDS_CASSANDRA = ("run", "start", "test", "chaos", "setup")
+NEEDS_CASSANDRA = ("run", "start", "test", "chaos", "bench", "setup")
 
 
 def main() -> int:

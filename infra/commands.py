@@ -51,6 +51,7 @@ def run(command: str, arguments: list[str]) -> int:
         "rolling-restart": _rolling_restart,
         "test": _test,
         "chaos": _chaos,
+        "bench": _bench,
         "containers": _containers,
         "check": _check,
         "protos": _protos,
@@ -244,6 +245,11 @@ def _test(given: dict[str, str]) -> int:
 def _chaos(given: dict[str, str]) -> int:
     set_up()
     os.execv(PYTHON, [str(PYTHON), "-m", "tests.chaos", *shlex.split(given.get("ARGS", ""))])
+
+
+def _bench(given: dict[str, str]) -> int:
+    set_up()
+    os.execv(PYTHON, [str(PYTHON), "-m", "benchmarks", *shlex.split(given.get("ARGS", ""))])
 
 
 def _containers(given: dict[str, str]) -> int:
