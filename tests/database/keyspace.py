@@ -38,6 +38,5 @@ def create(session: Session) -> None:
 
 def settings_for(cassandra: Any, driver: str, **others: Any) -> Settings:
     """Settings that reach `cassandra` through `driver`."""
-    return Settings(
-        dse_contact_points=cassandra.address, cassandra_driver=driver, cassandra_keyspace=KEYSPACE, **others
-    )
+    chosen: dict[str, Any] = {"cassandra_driver": driver, **others}
+    return Settings(dse_contact_points=cassandra.address, cassandra_keyspace=KEYSPACE, **chosen)
