@@ -1,10 +1,12 @@
 """The trial of each compose file: brought up, used, scaled, stopped, and taken away. Each returns what it measured."""
 
+import json
 import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 from deploy.engine import IMAGE, ROOT, Compose, EngineError, figures, run, wait_until
@@ -259,7 +261,9 @@ def pid_in(line: str) -> str:
 
 def bridge_address() -> str:
     """An address of this machine that containers reach and that no other machine does: docker's bridge."""
-    return run("docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge").strip()
+    (settings,) = json.loads(run("docker", "network", "inspect", "--format", "{{json .IPAM.Config}}", "bridge"))
+    # Some engines name the subnet alone; the bridge then has its first address.
+    return str(settings.get("Gateway") or ip_network(settings["Subnet"])[1])
 
 
 @contextmanager
