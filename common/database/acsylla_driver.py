@@ -29,6 +29,10 @@ _IDLE_SECONDS = 8
 _ANSWER_SECONDS = 2.0
 _CHUNK_ROWS = 500
 _ALL_ROWS = -1
+# Retry policies, by the names they have in the driver. The first goes to another node when one refuses or fails, and is for idempotent
+# statements only; the second never tries anything again.
+_NEXT_NODE = "default"
+_NEVER_AGAIN = "fallthrough"
 
 # What says that the database is away or too slow, rather than that the statement is wrong.
 _AWAY = (
@@ -202,6 +206,7 @@ class AcsyllaDriver:
         bound = prepared.statement.bind(values, page_size, page_state, seconds)
         if prepared.idempotent:
             bound.set_is_idempotent(True)
+            bound.set_retry_policy(_NEXT_NODE)
         try:
             return await self._session.execute(bound)
         except errors.CassException as error:
@@ -213,7 +218,9 @@ class AcsyllaDriver:
         batch = acsylla.create_batch_logged(seconds)
         batch.set_consistency(acsylla.Consistency.LOCAL_QUORUM)
         batch.set_serial_consistency(acsylla.Consistency.LOCAL_SERIAL)
-        batch.set_is_idempotent(idempotent)
+        if idempotent:
+            batch.set_is_idempotent(True)
+            batch.set_retry_policy(_NEXT_NODE)
         for statement, values in steps:
             batch.add_statement(self._prepared[statement].statement.bind(values))
         try:
@@ -264,7 +271,7 @@ def _cluster(settings: Settings, contact_points: list[tuple[str, int]], datacent
         connect_timeout=_CONNECT_SECONDS,
         request_timeout=settings.database_timeout,
         load_balance_dc_aware=datacenter,
-        retry_policy="fallthrough",
+        retry_policy=_NEVER_AGAIN,
         exponential_reconnect_base_delay_ms=_RECONNECT_MS // 4,
         exponential_reconnect_max_delay_ms=_RECONNECT_MS,  # a constant delay, if given, is not heeded
         heartbeat_interval_sec=_HEARTBEAT_SECONDS,
