@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -13,7 +14,8 @@ from cassandra.cluster import Session
 from common.database import Database, Select, Write, connect
 from common.deadlines import set_time_left
 from common.errors import Unavailable
-from infra.cassandra import Cassandra, cassandra_cluster
+from infra.cassandra import Cassandra
+from infra.ports import free_port
 from tests.database.keyspace import DRIVERS, PATIENCE, patient_cluster, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,7 +37,16 @@ OWNER = Select("SELECT owner FROM claims WHERE name = ?", Claim)
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Cassandra]]:
     """Two nodes that both hold all rows."""
-    with cassandra_cluster(tmp_path_factory.mktemp("cluster"), 2) as nodes:
+    port, storage_port, folder = free_port(), free_port(), tmp_path_factory.mktemp("cluster")
+    with ExitStack() as stack:
+        nodes: list[Cassandra] = []
+        for host in ("127.0.0.1", "127.0.0.2"):
+            seeds = nodes[0].seed if nodes else None
+            node = Cassandra(folder / host, port, host=host, storage_port=storage_port, seeds=seeds)
+            node.start()
+            stack.callback(node.stop)
+            node.wait_ready(READY_SECONDS)
+            nodes.append(node)
         with patient_cluster(nodes[0]) as cluster:
             _create(cluster.connect())
         yield nodes
