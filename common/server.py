@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import aio
 
@@ -61,23 +61,22 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         if handler is None or not method.startswith(_OWN_CALLS):
             return handler
         wrapped = self._wrapped[method] = grpc.unary_unary_rpc_method_handler(
-            self._around(method, handler.unary_unary),
-            request_deserializer=handler.request_deserializer,
+            self._around(method, handler.unary_unary, handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
         return wrapped
 
     def _around(
-        self, method: str, handle: Callable[[Any, Any], Awaitable[Message]]
+        self, method: str, handle: Callable[[Any, Any], Awaitable[Message]], read: Callable[[bytes], Message]
     ) -> Callable[[Any, Any], Awaitable[Message]]:
-        async def call(request: Message, context: Any) -> Message:
+        async def call(sent: bytes, context: Any) -> Message:
             if self.under_way >= self._most:
                 await _abort(context, ResourceExhausted(f"this instance is working on {self._most} calls already"))
             self.under_way += 1
             began = time.monotonic()
             try:
                 set_time_left(context.time_remaining())
-                answer = await handle(request, context)
+                answer = await handle(_read(read, sent), context)
             except ServiceError as error:
                 _log.info(
                     "%s failed after %.0f ms: %s: %s",
@@ -110,6 +109,14 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
             return answer
 
         return call
+
+
+def _read(read: Callable[[bytes], Message], sent: bytes) -> Message:
+    """The request in `sent`. Read here and not by gRPC, which would answer UNKNOWN with the words of an exception."""
+    try:
+        return read(sent)
+    except DecodeError:
+        raise InvalidArgument({"request": "is not the message that this call takes"}) from None
 
 
 async def _abort(context: Any, error: ServiceError) -> None:

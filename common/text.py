@@ -53,6 +53,9 @@ SPELLING_PREFIX = 6
 SHORTEST_SPELLING = 3
 LONGEST_SPELLING = 40
 
+# Of a longer word its beginning stands for all of it: a key of Cassandra holds 65,535 bytes, and no query holds so long a word.
+LONGEST_TERM = 10_000
+
 
 class _Separators(dict[int, int]):
     """A table for str.translate that turns whatever is no letter, mark or digit into a space, learning each character once."""
@@ -114,7 +117,7 @@ def is_stop_word(word: str) -> bool:
 
 def stems(folded_words: Iterable[str]) -> list[str]:
     """The index terms of folded words that are no unspaced runs: English endings taken off those that can be English."""
-    return [str(_stemmer.stemWord(word)) if word.isascii() else word for word in folded_words]
+    return [(str(_stemmer.stemWord(word)) if word.isascii() else word)[:LONGEST_TERM] for word in folded_words]
 
 
 def stem(folded_word: str) -> str:

@@ -112,3 +112,11 @@ def test_short_endless_numbered_and_unspaced_words_are_not_corrected(word: str) 
 
 def test_stop_words_are_words_as_texts_are_parted() -> None:
     assert all(words(word) == [word] == folded(word) for word in STOP_WORDS)
+
+
+@pytest.mark.parametrize(
+    "letter", ["x", "\N{DESERET CAPITAL LETTER LONG I}", "\N{ARABIC LIGATURE ALLAH ISOLATED FORM}"]
+)
+def test_a_word_as_long_as_a_description_still_fits_into_a_key(letter: str) -> None:
+    [term] = terms(letter * 20_000)
+    assert 5_000 < len(term.encode()) < 2**16
