@@ -2,7 +2,7 @@
 PYTHON ?= python3
 INFRA := $(PYTHON) -m infra
 
-.PHONY: help run start stop status logs scale rolling-restart test chaos bench containers check protos setup clean
+.PHONY: help run start stop status logs scale rolling-restart test chaos bench load load-scale containers check protos setup clean
 help:            ; @$(INFRA) help
 run:             ; @$(INFRA) run
 start:           ; @$(INFRA) start
@@ -14,6 +14,8 @@ rolling-restart: ; @$(INFRA) rolling-restart "SERVICE=$(SERVICE)"
 test:            ; @$(INFRA) test "ARGS=$(ARGS)"
 chaos:           ; @$(INFRA) chaos "ARGS=$(ARGS)"
 bench:           ; @$(INFRA) bench "ARGS=$(ARGS)"
+load:            ; @$(INFRA) load "ARGS=$(ARGS)"
+load-scale:      ; @$(INFRA) load-scale
 containers:      ; @$(INFRA) containers "TRIALS=$(TRIALS)"
 check:           ; @$(INFRA) check
 protos:          ; @$(INFRA) protos

@@ -24,6 +24,8 @@ COMMANDS = {
     "test": "run every test, beside what runs; ARGS='tests/common -k page' for some",
     "chaos": "do every fault of docs/advertising.md to real processes and measure; ARGS='--only killed --runs 20'",
     "bench": "what each call costs beside a bare floor server; ARGS='--calls GetVideo --rounds 3'",
+    "load": "30 s of visitors who look around, against the running system (started if need be); ARGS='run hot-video --rate 80'",
+    "load-scale": "the scaling story in three minutes: more instances, one killed, a rolling restart, a frozen Cassandra",
     "containers": "build the image and try every compose file, for real; needs Docker; TRIALS='desktop dns' for some",
     "check": "lint, format, types, import rules, and that the generated code is current",
     "protos": "generate the Python code of the .proto files anew",
@@ -31,7 +33,7 @@ COMMANDS = {
     "clean": "remove .local/: the virtual environment, Cassandra, etcd, all data and logs",
 }
 
-NEEDS_CASSANDRA = ("run", "start", "test", "chaos", "bench", "setup")
+NEEDS_CASSANDRA = ("run", "start", "test", "chaos", "bench", "load", "load-scale", "setup")
 
 
 def main() -> int:

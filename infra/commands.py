@@ -52,6 +52,8 @@ def run(command: str, arguments: list[str]) -> int:
         "test": _test,
         "chaos": _chaos,
         "bench": _bench,
+        "load": _load,
+        "load-scale": lambda _: _load({"ARGS": "run scaling"}),
         "containers": _containers,
         "check": _check,
         "protos": _protos,
@@ -250,6 +252,16 @@ def _chaos(given: dict[str, str]) -> int:
 def _bench(given: dict[str, str]) -> int:
     set_up()
     os.execv(PYTHON, [str(PYTHON), "-m", "benchmarks", *shlex.split(given.get("ARGS", ""))])
+
+
+def _load(given: dict[str, str]) -> int:
+    """The load test against this machine's system, which is started in the background where it does not run."""
+    settings = machine.load_settings()
+    if holder() is None and _start({}) != 0:
+        raise InfraError("the system did not start, so there is nothing to load")
+    environment = {**os.environ, **machine.service_environment(settings)}
+    arguments = shlex.split(given.get("ARGS", "")) or ["run", "browse"]
+    os.execve(PYTHON, [str(PYTHON), "-m", "loadtest", *arguments], environment)
 
 
 def _containers(given: dict[str, str]) -> int:
