@@ -4,7 +4,8 @@
     python -m deploy.check --video ID     only whether the video of an earlier check is still there, with its comment and its rating
     python -m deploy.check --writing 40   comments for 40 seconds at a steady rate; at the end all that were acknowledged are read back
 
-Prints what did not work, and as its last line a JSON object with the figures. Exit code 0 if all worked.
+Prints what did not work, and as its last line a JSON object with the figures. Exit code 0 if all worked; while writing, a call may fail (its
+status is counted), but what was acknowledged must be there.
 """
 
 import argparse
@@ -154,7 +155,6 @@ async def checked(arguments: argparse.Namespace) -> bool:
             if arguments.writing:
                 figures = await writing(services, arguments.writing)
                 expect(not figures["lost"], f"{figures['lost']} acknowledged comments are lost")
-                expect(not figures["failed"], f"calls failed: {figures['failed']}")
             elif arguments.video:
                 figures = await still_there(services, arguments.video)
             else:
