@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.errors import InvalidArgument
+from common.paging import Pages, Position
 from protos.common_pb2 import TimeUuid, Uuid
 
 MOST_IDS = 200
@@ -140,6 +141,19 @@ class Fields:
     def page_size(self) -> int:
         """How many rows a page shall have, 1 to 1000."""
         return self.integer("page_size", 1, MOST_ROWS)
+
+    def position(self, pages: Pages, list_key: str, named_by: str = "") -> Position | None:
+        """Where the paging_state of the request left off in the list `list_key`; None at its start.
+
+        `named_by` is the field that names the list: where that is bad, nothing can be said of the token.
+        """
+        if named_by in self._violations:
+            return None
+        try:
+            return pages.read(self._request.paging_state, list_key)  # type: ignore[attr-defined]  # of every paged request
+        except InvalidArgument as refused:
+            self._violations.update(refused.violations)
+            return None
 
     def optional_timestamp(self, name: str) -> datetime | None:
         """A moment cut to whole milliseconds, or None where it was not sent."""

@@ -210,9 +210,11 @@ class Settings(BaseSettings):
     @field_validator("logging_level", mode="before")
     @classmethod
     def _older_level_names(cls, value: object) -> object:
-        """Earlier backends took `verbose` and `DEBUG`."""
+        """Earlier backends took the names of their own libraries, such as `verbose`, `silly` and `DEBUG`."""
         lowered = value.lower() if isinstance(value, str) else value
-        return {"verbose": "debug", "warn": "warning", "critical": "error"}.get(str(lowered), lowered)
+        older = {"verbose": "debug", "silly": "debug", "trace": "debug", "notset": "debug", "information": "info"}
+        older |= {"warn": "warning", "critical": "error", "fatal": "error"}
+        return older.get(str(lowered), lowered)
 
     @field_validator("etcd", "dse_contact_points", "cassandra_advertised", "dns_server")
     @classmethod
@@ -254,6 +256,8 @@ class Settings(BaseSettings):
             "ssl_certificate",
         ):
             path: Path | None = getattr(self, name)
+            if name == "ssl_certificate" and not self.enable_ssl:
+                continue  # older compose files name one also where it is not used
             if path is not None and not path.is_file():
                 raise ValueError(f"{PREFIX}{name.upper()} names no file: {path}")
         if self.client_token and not (self.client_ca or self.client_certificate):

@@ -260,7 +260,7 @@ def _cluster(settings: Settings, contact_points: list[tuple[str, int]], datacent
         username=settings.dse_username if secret else None,
         password=secret.get_secret_value() if secret and settings.dse_username else None,
         ssl_enabled=settings.enable_ssl,
-        ssl_trusted_cert=_text(settings.ssl_certificate),
+        ssl_trusted_cert=_text(settings.ssl_certificate) if settings.enable_ssl else None,
         ssl_cert=_text(settings.ssl_client_certificate),
         ssl_private_key=_text(settings.ssl_client_key),
         # Nodes are known by address; the CA decides whom to trust.

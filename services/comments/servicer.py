@@ -40,8 +40,8 @@ class CommentsServicer(CommentsServiceServicer):
         fields = Fields(request)
         user_id, size = fields.uuid("user_id"), fields.page_size()
         start = fields.optional_time_uuid("starting_comment_id")
+        after = fields.position(self._user_pages, str(user_id), "user_id")
         fields.check()
-        after = self._user_pages.read(request.paging_state, str(user_id))
         rows, last = cut(await self._repository.of_user(user_id, size + 1, *_later(start, after)), size)
         return messages.GetUserCommentsResponse(
             user_id=request.user_id,
@@ -64,8 +64,8 @@ class CommentsServicer(CommentsServiceServicer):
         fields = Fields(request)
         video_id, size = fields.uuid("video_id"), fields.page_size()
         start = fields.optional_time_uuid("starting_comment_id")
+        after = fields.position(self._video_pages, str(video_id), "video_id")
         fields.check()
-        after = self._video_pages.read(request.paging_state, str(video_id))
         rows, last = cut(await self._repository.of_video(video_id, size + 1, *_later(start, after)), size)
         return messages.GetVideoCommentsResponse(
             video_id=request.video_id,

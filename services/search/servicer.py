@@ -28,8 +28,8 @@ class SearchServicer(SearchServiceServicer):
         """A page of the videos that match a query, best first."""
         fields = Fields(request)
         query, size = fields.text("query", MOST_QUERY_CHARACTERS), fields.page_size()
+        plan, after = _place(fields.position(self._pages, query))
         fields.check()
-        plan, after = _place(self._pages.read(request.paging_state, query))
         found, plan = await self._finder.find(query, size + 1, plan, after)
         page, last = cut(found, size)
         if explanation_wanted(context):

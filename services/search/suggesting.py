@@ -35,7 +35,7 @@ class Suggester:
             found += await self._living([entry for entry in entries if entry.term not in STOP_WORDS])
             if len(found) >= most or len(entries) < at_once:
                 break
-            after = entries[-1].term
+            after, at_once = entries[-1].term, MOST_AT_ONCE  # few of them live: look further at once
         return found[:most]
 
     async def _living(self, entries: Sequence[TermRow]) -> list[str]:

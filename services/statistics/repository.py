@@ -9,6 +9,7 @@ from common.database import Database, Select, Write
 from common.errors import ServiceError
 from common.messages import now
 
+_MARK_EVERY = 16
 _MOST_SEEN = 10_000
 
 
@@ -45,11 +46,14 @@ class StatisticsRepository:
         return {row.video_id: row.views or 0 for row in rows}
 
     async def _mark_if_popular(self, video_id: UUID) -> None:
-        """Leave a hint for suggestions each time this process has seen twice as many plays of a video: at the 2nd, 4th, 8th …"""
+        """Leave a hint for suggestions each time this process has seen twice as many plays of a video: at the 2nd, 4th, 8th …
+
+        And at each 16th: the counts here know nothing of a table that somebody emptied.
+        """
         if video_id not in self._seen and len(self._seen) >= _MOST_SEEN:
             self._seen.clear()  # hints may come late or twice
         seen = self._seen[video_id] = self._seen.get(video_id, 0) + 1
-        if seen == 1 or seen & (seen - 1):
+        if seen == 1 or (seen & (seen - 1) and seen % _MARK_EVERY):
             return
         # The play is counted: were the call to fail now, the caller might count it again.
         with suppress(ServiceError):

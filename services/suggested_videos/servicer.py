@@ -25,8 +25,8 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
         """A page of the videos like one; none for an unknown video."""
         fields = Fields(request)
         video_id, size = fields.uuid("video_id"), fields.page_size()
+        token = cast(tuple[int, int] | None, fields.position(self._related_pages, str(video_id), "video_id"))
         fields.check()
-        token = cast(tuple[int, int] | None, self._related_pages.read(request.paging_state, str(video_id)))
         position = (from_ms(token[0]), token[1]) if token else None
         page = await self._recommender.related(video_id, size, position, explanation_wanted(context))
         _explain(page, context)
@@ -44,8 +44,8 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
         """A page of videos for a person, none that he has rated or submitted; of popular ones for somebody unknown."""
         fields = Fields(request)
         user_id, size = fields.uuid("user_id"), fields.page_size()
+        token = cast(tuple[str, int, int] | None, fields.position(self._suggested_pages, str(user_id), "user_id"))
         fields.check()
-        token = cast(tuple[str, int, int] | None, self._suggested_pages.read(request.paging_state, str(user_id)))
         position = (token[0], from_ms(token[1]), token[2]) if token else None
         page = await self._recommender.suggested(user_id, size, position, explanation_wanted(context))
         _explain(page, context)

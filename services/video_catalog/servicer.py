@@ -97,8 +97,8 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         """A page of the latest videos of all users."""
         fields = Fields(request)
         size, start = fields.page_size(), _start(fields)
+        after = _place(fields.position(self._latest_pages, _LATEST))
         fields.check()
-        after = _place(self._latest_pages.read(request.paging_state, _LATEST))
         rows, last = cut(await self._repository.latest(size + 1, self._latest_days, start, after), size)
         return messages.GetLatestVideoPreviewsResponse(
             video_previews=[_preview(row, uuid_message(row.video_id)) for row in rows],
@@ -111,8 +111,8 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         """A page of a user's videos."""
         fields = Fields(request)
         user_id, size, start = fields.uuid("user_id"), fields.page_size(), _start(fields)
+        after = _place(fields.position(self._user_pages, str(user_id), "user_id"))
         fields.check()
-        after = _place(self._user_pages.read(request.paging_state, str(user_id)))
         rows, last = cut(await self._repository.of_user(user_id, size + 1, start, after), size)
         return messages.GetUserVideoPreviewsResponse(
             user_id=request.user_id,

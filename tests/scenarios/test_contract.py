@@ -53,6 +53,13 @@ class TestEveryCall:
         with refused(INVALID, "paging_state"):
             getattr(wire, method)(page_size=5, paging_state=token, **fields_of(id_field, more))
 
+    @pytest.mark.parametrize(("method", "id_field", "more"), LISTS)
+    def test_a_bad_token_is_named_beside_other_bad_fields(
+        self, wire: Wire, method: str, id_field: str, more: dict[str, Any]
+    ) -> None:
+        with refused(INVALID, "page_size", "paging_state"):
+            getattr(wire, method)(page_size=0, paging_state="nope", **fields_of(id_field, more))
+
     @pytest.mark.parametrize(("method", "id_field", "more"), [each for each in LISTS if each[1]])
     @pytest.mark.parametrize(
         "bad",
