@@ -75,10 +75,10 @@ def _percentiles(of: Any) -> dict[str, float]:
 
 
 def _page(result: Result, figures: dict[str, Any]) -> str:
-    seconds = result.seconds
+    seconds = [second for second in result.seconds if second.visits or second.outcomes]
     marks = [(begin, what) for begin, _, what, _ in result.steps]
     instances = {
-        service: [float(len(second.instances.get(service, {}))) for second in seconds]
+        service.removesuffix("Service"): [float(len(second.instances.get(service, {}))) for second in seconds]
         for service in sorted({name for second in seconds for name in second.instances})
     }
     failed = [float(sum(count for outcome, count in second.outcomes.items() if outcome != "OK")) for second in seconds]

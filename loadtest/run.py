@@ -19,6 +19,7 @@ from loadtest.workload import Workload
 
 VISITS_A_GENERATOR = 150.0
 """Visits a second that one generator process is asked for at most; above it there are several."""
+_CPU_SECONDS = 5.0
 BUSY_GENERATOR = 0.9
 """CPU share above which a generator's own figures are not to be trusted."""
 
@@ -107,12 +108,12 @@ class Run:
         try:
             await asyncio.gather(*(self._ready(generator) for generator in generators))
             result = Result(self._workload, started=time.time() + 0.5)
-            steps = self._steps = StepTaker(self._workload.steps, lambda rate: self._tell_rate(generators, rate))
-            cpu_before = steps.cpu_seconds()
+            steps = StepTaker(self._workload.steps, lambda rate: self._tell_rate(generators, rate))
+            cpu_before = await asyncio.to_thread(steps.cpu_seconds)
             self._tell_rate(generators, self._workload.rate)
             for generator in generators:
                 _tell(generator, f"start {result.started}")
-            taking = asyncio.create_task(steps.take(result))
+            taking = asyncio.gather(steps.take(result), _look_at_cpu(steps))
             listening = [asyncio.create_task(self._listen(generator, result)) for generator in generators]
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([stopped], timeout=self._workload.seconds + 0.5)
@@ -122,10 +123,9 @@ class Run:
                 _tell(generator, "stop")
             await asyncio.wait(listening, timeout=self._workload.timeout + 5)
             taking.cancel()
-            await asyncio.wait([taking])
-            result.cpu = {
-                name: round(seconds - cpu_before.get(name, 0), 2) for name, seconds in steps.cpu_seconds().items()
-            }
+            await asyncio.gather(taking, return_exceptions=True)
+            cpu_after = await asyncio.to_thread(steps.cpu_seconds)
+            result.cpu = {name: round(used - cpu_before.get(name, 0), 2) for name, used in cpu_after.items()}
             await steps.restore()
             return result
         finally:
@@ -188,8 +188,14 @@ class Run:
         self._told[number] += 1
         if self._told[number] == self._count:
             result.seconds.append(second)
-            self._steps.cpu_seconds()  # also of processes that will have ended by the end
             self._on_second(result)
+
+
+async def _look_at_cpu(steps: StepTaker) -> None:
+    """Note now and then what each process has used, so that those that end meanwhile are counted too."""
+    while True:
+        await asyncio.sleep(_CPU_SECONDS)
+        await asyncio.to_thread(steps.cpu_seconds)
 
 
 def _tell(generator: asyncio.subprocess.Process, command: str) -> None:
