@@ -24,6 +24,15 @@ def put(etcd: Etcd, key: str, value: str) -> None:
         pass
 
 
+def was_put(etcd: Etcd, key: str, value: str) -> bool:
+    """False while there is no leader: etcd then keeps a write waiting, up to its own limit of some seconds."""
+    try:
+        put(etcd, key, value)
+    except OSError:
+        return False
+    return True
+
+
 def get(etcd: Etcd, key: str) -> str:
     with urllib.request.urlopen(f"{etcd.url}/v2/keys/{key}", timeout=5) as answer:
         return str(json.load(answer)["node"]["value"])
@@ -47,7 +56,7 @@ def test_three_etcd_members_are_one_and_outlive_the_loss_of_one(tmp_path: Path) 
     with etcd_cluster(tmp_path, 3) as (first, second, third):
         put(first, "colour", "green")
         third.kill()
-        put(second, "colour", "blue")
+        wait_until(lambda: was_put(second, "colour", "blue"), 30, "a leader among the other two, if it was the third")
         wait_until(lambda: get(first, "colour") == "blue", 5, "the value on the first member")
 
 
