@@ -154,8 +154,13 @@ class Cassandra(Process):
 
 
 @contextmanager
-def cassandra_cluster(folder: Path, size: int = 3, *, heap_mb: int = 512) -> Iterator[list[Cassandra]]:
-    """Several nodes of one ring on 127.0.0.1, 127.0.0.2, …, all at the same free port; stopped at the end of the block."""
+def cassandra_cluster(
+    folder: Path, size: int = 3, *, heap_mb: int = 512, ready_seconds: float = 60.0
+) -> Iterator[list[Cassandra]]:
+    """Several nodes of one ring on 127.0.0.1, 127.0.0.2, …, all at the same free port; stopped at the end of the block.
+
+    Each answers, within `ready_seconds`, before the next is started; whether they know of each other yet is another question.
+    """
     port, storage_port = free_port(), free_port()
     with ExitStack() as stack:
         nodes: list[Cassandra] = []
@@ -163,7 +168,10 @@ def cassandra_cluster(folder: Path, size: int = 3, *, heap_mb: int = 512) -> Ite
             host = f"127.0.0.{number}"
             seeds = nodes[0].seed if nodes else None
             node = Cassandra(folder / host, port, host=host, storage_port=storage_port, seeds=seeds, heap_mb=heap_mb)
-            nodes.append(stack.enter_context(node))
+            node.start()
+            stack.callback(node.stop)
+            node.wait_ready(ready_seconds)
+            nodes.append(node)
         yield nodes
 
 

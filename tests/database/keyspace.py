@@ -1,8 +1,10 @@
 """A keyspace for the tests of the database, and the settings to reach it with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from cassandra.cluster import Cluster, Session
+from cassandra.policies import WhiteListRoundRobinPolicy
 
 from common.settings import Settings
 
@@ -22,9 +24,31 @@ CREATE TABLE IF NOT EXISTS {KEYSPACE}.totals (video uuid, user uuid, rating int,
 
 
 def patient_cluster(node: Any) -> Cluster:
-    """A plain way to a node, for setting the scene: it bears a busy machine."""
+    """A plain way to a node, and to no other, for setting the scene: it bears a busy machine."""
     return Cluster(
-        [node.host], port=node.port, protocol_version=4, connect_timeout=PATIENCE, control_connection_timeout=PATIENCE
+        [node.host],
+        port=node.port,
+        protocol_version=4,
+        load_balancing_policy=WhiteListRoundRobinPolicy([node.host]),
+        connect_timeout=PATIENCE,
+        control_connection_timeout=PATIENCE,
+    )
+
+
+def in_agreement(nodes: Sequence[Any]) -> bool:
+    """Whether each of `nodes`, asked by itself, knows all others and has the same schema as they.
+
+    A node answers before it knows of the others, and until then they hear of no table that is made on it.
+    """
+    seen = []
+    for node in nodes:
+        with patient_cluster(node) as cluster:
+            session = cluster.connect()
+            peers = session.execute("SELECT schema_version FROM system.peers", timeout=PATIENCE)
+            own = session.execute("SELECT schema_version FROM system.local", timeout=PATIENCE)
+            seen.append([row.schema_version for row in (*own, *peers)])
+    return (
+        all(len(versions) == len(nodes) for versions in seen) and len({v for versions in seen for v in versions}) == 1
     )
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -14,9 +13,9 @@ from cassandra.cluster import Session
 from common.database import Database, Select, Write, connect
 from common.deadlines import set_time_left
 from common.errors import Unavailable
-from infra.cassandra import Cassandra
-from infra.ports import free_port
-from tests.database.keyspace import DRIVERS, PATIENCE, patient_cluster, settings_for
+from infra.cassandra import Cassandra, cassandra_cluster
+from infra.processes import wait_until
+from tests.database.keyspace import DRIVERS, PATIENCE, in_agreement, patient_cluster, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,18 +36,11 @@ OWNER = Select("SELECT owner FROM claims WHERE name = ?", Claim)
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Cassandra]]:
     """Two nodes that both hold all rows."""
-    port, storage_port, folder = free_port(), free_port(), tmp_path_factory.mktemp("cluster")
-    with ExitStack() as stack:
-        nodes: list[Cassandra] = []
-        for host in ("127.0.0.1", "127.0.0.2"):
-            seeds = nodes[0].seed if nodes else None
-            node = Cassandra(folder / host, port, host=host, storage_port=storage_port, seeds=seeds)
-            node.start()
-            stack.callback(node.stop)
-            node.wait_ready(READY_SECONDS)
-            nodes.append(node)
+    with cassandra_cluster(tmp_path_factory.mktemp("cluster"), 2, ready_seconds=READY_SECONDS) as nodes:
+        wait_until(lambda: in_agreement(nodes), READY_SECONDS, "two nodes that know each other")
         with patient_cluster(nodes[0]) as cluster:
             _create(cluster.connect())
+        wait_until(lambda: in_agreement(nodes), READY_SECONDS, "the same schema on both nodes")
         yield nodes
 
 
