@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -9,21 +10,14 @@ from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
+from common.registry.names import SERVICES as REGISTERED
 from deploy.engine import IMAGE, ROOT, Compose, EngineError, figures, run, wait_until
 from deploy.entrypoint import EXAMPLE_PASSWORD, SERVICES
 
 STOP_SECONDS = 15.0
 """What `docker compose stop` may take."""
 
-NAMES = {
-    "CommentsService",
-    "RatingsService",
-    "SearchService",
-    "StatisticsService",
-    "SuggestedVideoService",
-    "UserManagementService",
-    "VideoCatalogService",
-}
+NAMES = set(REGISTERED)
 
 DEAD_NODE_SECONDS = 20
 """How long a killed node may go unnoticed by the ring of deploy/cluster.yaml."""
@@ -62,6 +56,7 @@ def desktop() -> Measured:
     """compose.yaml: one container per service; three instances of one; stopped in time with the keys gone; data kept over down and up."""
     with Compose("desktop", "compose.yaml") as compose:
         up = compose.up()
+        passed = contract(compose)
         video = compose.check("comments")["video"]
         expect(services_of(compose.keys("comments")) == NAMES, f"not all are advertised: {compose.keys('comments')}")
 
@@ -81,12 +76,15 @@ def desktop() -> Measured:
         )
         expect({name for name in NAMES if f"withdrawn: {name}/" in log} == NAMES, "not every service left the registry")
         compose("up", "--detach", "--wait", "etcd", timeout=120)
+        left = compose("run", "--rm", "--no-TTY", "client", "list", timeout=60)
+        expect(not left.strip(), f"still advertised after the stop: {left}")
         compose("down", "--timeout", "5", timeout=120)
 
         again = compose.up()
         compose.check("comments", "--video", video)
         return {
             "up s": round(up),
+            "contract": passed,
             "scaled to 3 in s": round(scaled),
             "stop s": round(stopped, 1),
             "up again s": round(again),
@@ -97,6 +95,7 @@ def single() -> Measured:
     """deploy/single.yaml: supervisord with all seven; one more instance started and stopped by name, the others untouched."""
     with Compose("single", "deploy/single.yaml") as compose:
         up = compose.up()
+        passed = contract(compose, "backend")
         compose.check("backend")
         expect(services_of(compose.keys("backend")) == NAMES, "not all are advertised")
         before = supervised(compose)
@@ -116,7 +115,12 @@ def single() -> Measured:
         stopped = timed_stop(compose)
         log = compose("logs", "--no-color", "backend", timeout=60)
         expect({name for name in NAMES if f"withdrawn: {name}/" in log} == NAMES, "not every service left the registry")
-        return {"up s": round(up), "second instance in s": round(took, 1), "stop s": round(stopped, 1)}
+        return {
+            "up s": round(up),
+            "contract": passed,
+            "second instance in s": round(took, 1),
+            "stop s": round(stopped, 1),
+        }
 
 
 def cloud() -> Measured:
@@ -166,10 +170,13 @@ def dns() -> Measured:
     """deploy/dns.yaml: no etcd; callers look names up."""
     with Compose("dns", "deploy/dns.yaml") as compose:
         up = compose.up()
+        passed = contract(compose)
         compose.check("comments")
         compose.up("--no-recreate", "--scale", "comments=3")
+        found = compose("exec", "--no-TTY", "search", "python", "-c", _LOOK_UP, "comments").split()
+        expect(len(found) == 3, f"the name of three instances stands for {found}")
         compose.check("comments")
-        return {"up s": round(up)}
+        return {"up s": round(up), "contract": passed}
 
 
 def classic() -> Measured:
@@ -225,6 +232,25 @@ TRIALS: dict[str, Callable[[], Measured]] = {
     "classic": classic,
     "cluster": cluster,
 }
+
+
+# Run in a container, where the names of compose resolve.
+_LOOK_UP = "import socket, sys; print(*{found[4][0] for found in socket.getaddrinfo(sys.argv[1], None)})"
+
+
+def contract(compose: Compose, container: str = "") -> str:
+    """What pytest said last of the contract's tests, which the processes pass as well, on the ports that a deployment opens on this machine.
+
+    Each service is in a container of its name, or all are in `container`. Raises EngineError with the failures.
+    """
+    present = compose("config", "--services").split()
+    at: list[str] = []
+    for name, known in REGISTERED.items():
+        inside = container or next(one for one in present if one.replace("-", "_") == known.slug)
+        address = compose("port", inside, str(known.port)).strip()
+        at += ["--at", f"{name}={address}"]
+    said = run(sys.executable, "-m", "pytest", "tests/scenarios/test_contract.py", *at, timeout=900)
+    return said.strip().splitlines()[-1]
 
 
 def services_of(keys: dict[str, str]) -> set[str]:

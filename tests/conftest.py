@@ -6,7 +6,7 @@
     settings         the same as the settings class
     open_database    await open_database(STATEMENTS): a session with the statements prepared, closed after the test
     start_service    start_service("comments", KILLRVIDEO_TTL="2"): a process that serves and is advertised, stopped after the test
-    services, wire   all seven processes, for the whole run, and calls to them by name
+    services, wire   all seven processes, for the whole run, and calls to them by name; with `--at` the calls go to what runs already
 
 A test that kills, pauses or fills Cassandra or etcd starts its own: `with Etcd(tmp_path, free_port()) as etcd:`.
 """
@@ -32,6 +32,16 @@ for _name in [name for name in os.environ if name.startswith(PREFIX)]:
     del os.environ[_name]
 
 READY_SECONDS = 300.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--at",
+        action="append",
+        default=[],
+        metavar="SERVICE=HOST:PORT",
+        help="test calls on this service, which runs already; once for each of the seven",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -134,8 +144,12 @@ def services(
 
 
 @pytest.fixture(scope="session")
-def wire(services: dict[str, ServiceProcess]) -> Iterator[Wire]:
-    """Calls to the seven by the name of the call."""
-    calls = Wire({SERVICES[slug]: process.address for slug, process in services.items()})
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    """Calls to the seven by the name of the call: to processes that are started for it, or to those that `--at` names."""
+    addresses = dict(given.split("=", 1) for given in request.config.getoption("--at"))
+    if not addresses:
+        processes: dict[str, ServiceProcess] = request.getfixturevalue("services")
+        addresses = {SERVICES[slug]: process.address for slug, process in processes.items()}
+    calls = Wire(addresses)
     yield calls
     calls.close()

@@ -1,4 +1,6 @@
-"""The Kubernetes manifests, as far as they can be looked at without a cluster: that they agree with the services and with each other."""
+"""The Kubernetes manifests, as far as they can be looked at without a cluster: by Kubernetes' own schemas, and whether they agree with the services
+and with each other.
+"""
 
 import json
 from pathlib import Path
@@ -11,9 +13,12 @@ from common.service import Service
 from common.settings import PREFIX, Settings
 from infra.layout import ROOT
 from services.__main__ import ALL
+from tests.deploy.kustomize import Object, build
 
 FOLDER = ROOT / "deploy/kubernetes"
+KUBERNETES = "1.37"
 EACH_SERVICE = pytest.mark.parametrize("service", ALL, ids=lambda service: service.slug)
+EACH_DEPLOYMENT = pytest.mark.parametrize("name", ["dns", "etcd"])
 EACH_POD = pytest.mark.parametrize("path", ["service/deployment.yaml", "dns/schema.yaml"])
 
 
@@ -34,6 +39,53 @@ def test_every_resource_that_is_named_exists() -> None:
     for path in FOLDER.rglob("kustomization.yaml"):
         for resource in yaml.safe_load(path.read_text(encoding="utf-8"))["resources"]:
             assert (path.parent / resource).exists()
+
+
+@EACH_DEPLOYMENT
+def test_every_object_is_as_the_schemas_of_kubernetes_want_it(name: str) -> None:
+    schemas = pytest.importorskip("kubernetes_validate", reason="requirements-ci.txt is not installed")
+    objects = build(FOLDER / name)
+    assert len(objects) == 3 + 4 * len(ALL)
+    for thing in objects:
+        schemas.validate(thing, KUBERNETES, strict=True)
+
+
+def labels_of(pods: Object) -> set[tuple[str, str]]:
+    return set(pods["metadata"]["labels"].items())
+
+
+@EACH_DEPLOYMENT
+def test_whatever_selects_pods_selects_those_of_one_service(name: str) -> None:
+    objects = build(FOLDER / name)
+    pods = [thing["spec"]["template"] for thing in objects if thing["kind"] in ("Deployment", "Job")]
+    selectors = [thing["spec"]["selector"] for thing in objects if "selector" in thing.get("spec", {})]
+    for template in pods:
+        selectors += [rule["labelSelector"] for rule in template["spec"].get("topologySpreadConstraints", [])]
+    assert len(selectors) == 5 * len(ALL)
+    for selector in selectors:
+        wanted = set(selector.get("matchLabels", selector).items())
+        assert len([template for template in pods if wanted <= labels_of(template)]) == 1
+
+
+@EACH_DEPLOYMENT
+def test_every_autoscaler_scales_a_deployment_that_exists(name: str) -> None:
+    objects = build(FOLDER / name)
+    deployments = {thing["metadata"]["name"] for thing in objects if thing["kind"] == "Deployment"}
+    scaled = [
+        thing["spec"]["scaleTargetRef"]["name"] for thing in objects if thing["kind"] == "HorizontalPodAutoscaler"
+    ]
+    assert len(scaled) == len(ALL)
+    assert set(scaled) == deployments
+
+
+def test_the_two_deployments_differ_in_how_services_are_found_alone() -> None:
+    by_dns, by_etcd = build(FOLDER / "dns"), build(FOLDER / "etcd")
+    different = [one["metadata"]["name"] for one, other in zip(by_dns, by_etcd, strict=True) if one != other]
+    assert different == ["settings"]
+    (settings,) = (thing["data"] for thing in by_etcd if thing["kind"] == "ConfigMap")
+    assert settings["KILLRVIDEO_DISCOVERY"] == "etcd"
+    assert "KILLRVIDEO_DNS_NAMES" not in settings
+    assert set(settings) <= {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
 
 
 def test_all_seven_are_deployed() -> None:
