@@ -56,7 +56,8 @@ class Fleet:
     async def open(cls, settings: InfraSettings) -> Self:
         """A fleet as the registry of `settings` knows it; raises InfraError when that does not answer."""
         try:
-            return cls(await asyncio.wait_for(open_registry(settings), 10))
+            async with asyncio.timeout(10):
+                return cls(await open_registry(settings))
         except (RegistryUnavailable, TimeoutError) as error:
             raise InfraError(f"etcd at {settings.etcd} does not answer") from error
 
