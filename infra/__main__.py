@@ -4,14 +4,15 @@ Begun by the machine's Python with nothing but its standard library; it makes th
 inside it.
 """
 
+import errno
 import os
 import signal
 import sys
 from types import FrameType
 
 from infra import setup
-from infra.errors import InfraError, Stopped
-from infra.layout import LOCAL, PYTHON, VENV
+from infra.errors import STOP_SIGNALS, InfraError, Stopped
+from infra.layout import PYTHON, VENV
 
 COMMANDS = {
     "run": "set up what is missing, start everything, show who comes and goes; Ctrl-C stops it all",
@@ -40,8 +41,9 @@ def main() -> int:
     """Run the command named on the command line and return its exit code."""
     arguments = sys.argv[1:]
     command = arguments[0] if arguments else "help"
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # held back below, while one Python made way for the other
     try:
         if command == "help" or command not in COMMANDS:
             return _help(command)
@@ -52,6 +54,7 @@ def main() -> int:
         with setup.one_at_a_time():
             setup.set_up_environment()
         if sys.prefix != str(VENV):
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
             os.execv(PYTHON, [str(PYTHON), "-m", "infra", *arguments])
         # Only here, inside the virtual environment, can these be imported.
         from infra import commands
@@ -64,17 +67,28 @@ def main() -> int:
         print(f"{command}: {error}", file=sys.stderr, flush=True)
         return 1
     except OSError as error:
-        if not setup.is_full_disk(error):
+        if error.errno in (errno.EPIPE, errno.EIO):
+            return _nobody_reads()
+        sentence = setup.in_a_sentence(error)
+        if sentence is None:
             raise
-        print(f"{command}: {setup.full_disk()}", file=sys.stderr, flush=True)
+        print(f"{command}: {sentence}", file=sys.stderr, flush=True)
         return 1
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
     # The first request is enough: what follows is the stopping, in order, and a second Ctrl-C must not break it off.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise Stopped
+
+
+def _nobody_reads() -> int:
+    """The pipe we print to, or the terminal, is gone: everything has been stopped on the way here, and there is nobody to tell."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, sys.stderr.fileno())
+    return 1
 
 
 def _help(command: str) -> int:
@@ -86,14 +100,11 @@ def _help(command: str) -> int:
 
 
 def _clean() -> int:
-    import shutil
-
     from infra.lock import holder
 
     if pid := holder():
         raise InfraError(f"KillrVideo runs (process {pid}): `make stop` first")
-    shutil.rmtree(LOCAL, ignore_errors=True)
-    print(f"removed {LOCAL}")
+    setup.remove_local()
     return 0
 
 

@@ -155,7 +155,7 @@ def _logs(given: dict[str, str]) -> int:
         raise InfraError(f"nothing has been logged yet: {path} is not there")
 
     def wanted(line: str) -> bool:
-        return name not in SERVICES or line.startswith(f"{name}-")
+        return name not in SERVICES or line.startswith((f"{name}-", f'{{"instance": "{name}-'))
 
     with path.open(encoding="utf-8", errors="replace") as lines:
         print("".join([line for line in lines if wanted(line)][-_LAST_LINES:]), end="", flush=True)
@@ -173,7 +173,7 @@ def _scale(given: dict[str, str]) -> int:
     settings = machine.load_settings()
     slug = _service(given)
     wanted = given.get("N", "")
-    if not wanted.isdigit() or int(wanted) > MOST_INSTANCES:
+    if not wanted.isdecimal() or int(wanted) > MOST_INSTANCES:
         raise InfraError(
             f"N={wanted} is not a number from 0 to {MOST_INSTANCES}, as in `make scale SERVICE=comments N=4`"
         )

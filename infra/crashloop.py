@@ -61,12 +61,17 @@ class CrashLoop:
         atexit.register(_exit_with_failure)
 
     def _output(self, event: Any) -> None:
-        """Print whole lines, each with the name of its instance; JSON stays as it is, for the machine that reads it."""
+        """Print whole lines, each with the name of its instance; in JSON as its first field, for the machine that reads it."""
         name = event.process.config.name
         *lines, self._parts[name] = (self._parts[name] + event.data).split(b"\n")
-        prefix = f"{name} | ".encode()
-        sys.stdout.buffer.write(b"".join((b"" if line.startswith(b"{") else prefix) + line + b"\n" for line in lines))
+        sys.stdout.buffer.write(b"".join(_named(name, line) + b"\n" for line in lines))
         sys.stdout.buffer.flush()
+
+
+def _named(name: str, line: bytes) -> bytes:
+    if line.startswith(b'{"'):
+        return f'{{"instance": "{name}", '.encode() + line[1:]
+    return f"{name} | ".encode() + line
 
 
 def make(supervisord: Any, **_settings: str) -> CrashLoop:

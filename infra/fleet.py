@@ -9,20 +9,12 @@ import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from common.registry import RegistryUnavailable, open_registry
+from common.registry import RegistryUnavailable, names, open_registry
 from common.registry.interface import Registry
 from infra.errors import InfraError
 from infra.settings import InfraSettings
 
-SERVICES = {
-    "comments": "CommentsService",
-    "ratings": "RatingsService",
-    "search": "SearchService",
-    "statistics": "StatisticsService",
-    "suggested_videos": "SuggestedVideoService",
-    "user_management": "UserManagementService",
-    "video_catalog": "VideoCatalogService",
-}
+SERVICES = {known.slug: name for name, known in names.SERVICES.items()}
 """Short name -> name in the registry."""
 
 SERVING, NOT_SERVING, NO_ANSWER = "serving", "not serving", "no answer"
@@ -56,7 +48,8 @@ class Fleet:
     async def open(cls, settings: InfraSettings) -> Self:
         """A fleet as the registry of `settings` knows it; raises InfraError when that does not answer."""
         try:
-            return cls(await asyncio.wait_for(open_registry(settings), 10))
+            async with asyncio.timeout(10):
+                return cls(await open_registry(settings))
         except (RegistryUnavailable, TimeoutError) as error:
             raise InfraError(f"etcd at {settings.etcd} does not answer") from error
 
@@ -81,7 +74,7 @@ class Fleet:
             instances = await self._registry.list(service)
         except RegistryUnavailable:
             instances = {}
-        keys = {address: f"/killrvideo/services/{service}/{name}" for name, address in instances.items()}
+        keys = {address: names.key(service, name) for name, address in instances.items()}
         self._known[slug] |= keys.keys()
         addresses = sorted(self._known[slug])
         healths = await asyncio.gather(*map(self._health, addresses))

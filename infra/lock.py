@@ -5,6 +5,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from infra.errors import InfraError
 from infra.layout import RUN
@@ -17,12 +18,11 @@ def running(path: Path = LOCK) -> Iterator[None]:
     """Be the one that runs; raise InfraError naming the other if there is one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InfraError(
-                f"KillrVideo runs already (process {holder(path)}): `make status` shows it, `make stop` ends it"
-            ) from None
+        while not _taken(file, fcntl.LOCK_EX):
+            if pid := holder(path):
+                raise InfraError(
+                    f"KillrVideo runs already (process {pid}): `make status` shows it, `make stop` ends it"
+                )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -32,11 +32,20 @@ def running(path: Path = LOCK) -> Iterator[None]:
 def holder(path: Path = LOCK) -> int | None:
     """The process that runs, None if there is none."""
     try:
-        with path.open("r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read() or 0)
+        with path.open() as file:
+            # Shared, so that two who only look do not see each other.
+            while not _taken(file, fcntl.LOCK_SH):
+                file.seek(0)
+                if pid := file.read():  # empty for a moment, between locking and writing
+                    return int(pid)
     except FileNotFoundError:
         pass
     return None
+
+
+def _taken(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -2,29 +2,32 @@
 
 import asyncio
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 from common.database import DatabaseError, Select, connect
 from common.errors import ServiceError
 from infra.cassandra import Cassandra
-from infra.errors import InfraError, Stopped
+from infra.errors import STOP_SIGNALS, InfraError, Stopped
 from infra.etcd import Etcd
 from infra.fleet import Fleet, Seen, changes, missing, table
 from infra.layout import DATA, LOGS, PYTHON, ROOT, RUN
 from infra.ports import require_free
 from infra.processes import Process
-from infra.settings import InfraSettings
+from infra.settings import InfraSettings, misspelled
 from infra.setup import say
 from infra.supervision import base_ports, write_configuration
 
 READY = RUN / "ready"
 """There while everything serves; `make start` waits for it."""
 
-_READY_SECONDS = 300.0
+_READY_SECONDS = 900.0
 _PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _ENDURE_SECONDS = 30.0
@@ -81,14 +84,23 @@ class Machine:
         return [self.etcd, self.cassandra, self.schema, self.supervisord]
 
     def check_ports(self) -> None:
-        """Raise InfraError for the first port that is taken, before anything is started."""
+        """Raise InfraError for the first port that is taken, or wanted twice, before anything is started."""
         settings = self.settings
-        require_free(settings.etcd_port, "etcd", "KILLRVIDEO_ETCD_PORT")
-        require_free(settings.etcd_peer_port, "etcd's peers", "KILLRVIDEO_ETCD_PEER_PORT")
-        require_free(settings.cassandra_port, "Cassandra", "KILLRVIDEO_CASSANDRA_PORT")
-        require_free(settings.cassandra_storage_port, "Cassandra's nodes", "KILLRVIDEO_CASSANDRA_STORAGE_PORT")
+        wanted = [
+            (settings.etcd_port, "etcd", "KILLRVIDEO_ETCD_PORT", "127.0.0.1"),
+            (settings.etcd_peer_port, "etcd's peers", "KILLRVIDEO_ETCD_PEER_PORT", "127.0.0.1"),
+            (settings.cassandra_port, "Cassandra", "KILLRVIDEO_CASSANDRA_PORT", "127.0.0.1"),
+            (settings.cassandra_storage_port, "Cassandra's nodes", "KILLRVIDEO_CASSANDRA_STORAGE_PORT", "127.0.0.1"),
+        ]
         for slug, port in base_ports(settings.port_offset).items():
-            require_free(port + 1, slug, "KILLRVIDEO_PORT_OFFSET", settings.listen_host)
+            wanted.append((port + 1, slug, "KILLRVIDEO_PORT_OFFSET", settings.listen_host))
+        given: dict[int, str] = {}
+        for port, what, setting, _ in wanted:
+            if port in given:
+                raise InfraError(f"port {port} is given to {given[port]} and to {what}: choose another with {setting}")
+            given[port] = what
+        for port, what, setting, host in wanted:
+            require_free(port, what, setting, host)
 
     @contextmanager
     def started(self) -> Iterator[None]:
@@ -134,6 +146,8 @@ def service_environment(settings: InfraSettings) -> dict[str, str]:
 def load_settings() -> InfraSettings:
     """The settings, with etcd being the one of this machine."""
     settings = InfraSettings.load()
+    for warning in misspelled(os.environ):
+        print(warning, file=sys.stderr, flush=True)
     return settings.model_copy(update={"etcd": f"127.0.0.1:{settings.etcd_port}"})
 
 
@@ -147,10 +161,10 @@ def run(settings: InfraSettings) -> int:
     with machine.started():
         try:
             asyncio.run(_until_stopped(machine, begun))
-        except Stopped:
+        except (Stopped, asyncio.CancelledError):
             # Asked to stop while everything ran: that is how it is meant to end.
             if not READY.exists():
-                raise
+                raise Stopped from None
         finally:
             READY.unlink(missing_ok=True)
             say("stopping")
@@ -158,6 +172,7 @@ def run(settings: InfraSettings) -> int:
 
 
 async def _until_stopped(machine: Machine, begun: float) -> None:
+    _cancel_when_asked_to_stop()
     # etcd is the first thing that a look needs; it is there within a second.
     await asyncio.to_thread(machine.etcd.wait_ready)
     async with await Fleet.open(machine.settings) as fleet:
@@ -167,6 +182,23 @@ async def _until_stopped(machine: Machine, begun: float) -> None:
         print(f"\n{table(seen)}\n\n{introduction(machine)}\n", flush=True)
         READY.write_text(f"{os.getpid()}\n", encoding="utf-8")
         await _watch(machine, fleet, seen)
+
+
+def _cancel_when_asked_to_stop() -> None:
+    """From here to the end of the loop a signal cancels the task that runs now.
+
+    An exception raised by the signal's handler, as before and after, could come up in a callback, where asyncio logs it and goes on.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101  # we are in one
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        loop.call_soon_threadsafe(task.cancel)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
 
 
 async def _until_all_serve(machine: Machine, fleet: Fleet) -> list[Seen]:
@@ -268,7 +300,8 @@ def _crash(log: str) -> str:
     for line in lines:
         if line.startswith("supervisord: "):
             reason = line.removeprefix("supervisord: ").partition(";")[0]
-            own = [each for each in lines if each.startswith(f"{reason.split()[0]} | ")]
+            name = reason.split()[0]
+            own = [each for each in lines if each.startswith((f"{name} | ", f'{{"instance": "{name}", '))]
             return "\n".join([f"{reason}; its last lines:", *own[-12:]])
     return ""
 

@@ -1,5 +1,6 @@
 """Ports on this machine: free ones for tests, and a clear word about those that are taken."""
 
+import errno
 import random
 import socket
 
@@ -14,13 +15,18 @@ _given: set[int] = set()
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen on this port now."""
+    return _refusal(port, host) is None
+
+
+def _refusal(port: int, host: str) -> OSError | None:
+    """Why a server could not listen on this port now; None if it could."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -34,8 +40,14 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def require_free(port: int, what: str, setting: str, host: str = "127.0.0.1") -> None:
-    """Raise InfraError, naming the port and the setting that moves it, if the port is taken."""
-    if not is_free(port, host):
+    """Raise InfraError, naming the port and the setting that moves it, if no server can listen there."""
+    refusal = _refusal(port, host)
+    if refusal is None:
+        return
+    if refusal.errno == errno.EADDRINUSE:
         raise InfraError(
             f"port {port} for {what} on {host} is taken by another program; stop it, or choose another with {setting}"
         )
+    if refusal.errno == errno.EACCES:
+        raise InfraError(f"port {port} for {what} is kept for root; choose one above 1023 with {setting}")
+    raise InfraError(f"{what} cannot listen on {host}: {refusal.strerror or refusal}; see KILLRVIDEO_LISTEN_HOST")

@@ -52,7 +52,12 @@ class Process:
         if self.alive:
             raise InfraError(f"{self.name} runs already, as process {self.pid}")
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._child = _starter.submit(self._spawn).result()
+        starting = _starter.submit(self._spawn)
+        try:
+            starting.result()
+        finally:
+            # Also when a signal ends the waiting: a process that came to be meanwhile is ours to stop.
+            self._child = starting.result()
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as output:

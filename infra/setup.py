@@ -61,6 +61,20 @@ def check_local() -> None:
         )
 
 
+def remove_local() -> None:
+    """Remove .local/ with all that is in it; raise InfraError where it is in use or was not made by us."""
+    if LOCAL.exists():
+        if LOCAL != ROOT / ".local" and not (LOCAL / "version").exists():
+            raise InfraError(f"{LOCAL} was not made by this project, so nothing was removed")
+        with (LOCAL / "setup.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InfraError("a set-up is under way in this checkout: let it end first") from None
+            shutil.rmtree(LOCAL)
+    say(f"removed {LOCAL}")
+
+
 def environment_is_ready() -> bool:
     """Whether the virtual environment is whole and holds the requirements of today."""
     marker = VENV / "complete"
@@ -71,10 +85,6 @@ def set_up_environment() -> None:
     """The virtual environment with the pinned requirements."""
     if environment_is_ready():
         return
-    if sys.version_info < (3, 11):  # noqa: UP036  # the person's python3 may be any
-        raise InfraError(
-            f"Python 3.11 or newer is needed, and this is {sys.version.split()[0]}: start with a newer one, `make PYTHON=python3.11`"
-        )
     _require_space()
     marker = VENV / "complete"
     if marker.exists():
@@ -176,7 +186,12 @@ def find_java() -> Path:
     if program is None or not Path(program).exists():
         where = f" in JAVA_HOME ({home})" if home else ""
         raise InfraError(f"there is no Java{where}, and Cassandra needs Java {JAVA_VERSION}: on Debian {DEBIAN_JAVA}")
-    said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
+    try:
+        said = subprocess.run(
+            [program, "-version"], capture_output=True, text=True, errors="replace", check=False
+        ).stderr
+    except OSError:  # a file that is no program, or another machine's
+        said = ""
     found = re.search(r'version "(?:1\.)?(\d+)', said)
     if found is None or int(found[1]) != JAVA_VERSION:
         version = (
@@ -218,13 +233,19 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def is_full_disk(error: BaseException) -> bool:
-    """Whether this says that the disk is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+def in_a_sentence(error: OSError) -> str | None:
+    """What a person can do about the error; None for one that is not of his making."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return str(_full_disk())
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"{error.filename}: {error.strerror}; this user must be able to write there. If an earlier command ran as root, "
+            f"`sudo make clean` removes what it left"
+        )
+    return None
 
 
-def full_disk() -> InfraError:
-    """The sentence for a full disk."""
+def _full_disk() -> InfraError:
     return InfraError(
         f"the disk of {LOCAL} is full ({_free_mb()} MB free): make room and repeat the command; it goes on where it is safe to"
     )
@@ -260,7 +281,7 @@ def _run(
             raise
     if code:
         if any("No space left on device" in line for line in lines):
-            raise full_disk()
+            raise _full_disk()
         wrong = [line for line in lines if "ERROR" in line and len(line) > len("[ERROR] ")] or lines
         raise InfraError(f"{failure}:\n" + "\n".join(wrong[:8]))
 

@@ -1,20 +1,29 @@
 """The set-up and the mistakes of newcomers: each gets one clear sentence and a non-zero exit, before anything is started."""
 
+import errno
+import fcntl
+import importlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
+import infra
 from infra import setup
-from infra.errors import InfraError
+from infra.errors import InfraError, Stopped
 from infra.etcd import Etcd
 from infra.layout import CASSANDRA_JARS, LAYOUT, ROOT, VENV
+from infra.lock import holder, running
+from infra.ports import free_port, require_free
 from infra.processes import Process, wait_until
+from infra.settings import misspelled
 
 
 @pytest.fixture
@@ -69,6 +78,22 @@ def test_another_java_is_told_from_the_one_that_is_needed(local: Path, tmp_path:
     assert said in text
 
 
+def test_a_java_that_is_no_program_is_named(local: Path, tmp_path: Path) -> None:
+    java = tmp_path / "jdk" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_bytes(b"\0 not a program")
+    for mode in (0o644, 0o755):
+        java.chmod(mode)
+        _, text = refused("run", local, JAVA_HOME=str(tmp_path / "jdk"))
+        assert f"{java} is no Java that runs" in text
+
+
+def test_an_older_python_is_told_by_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 18))
+    with pytest.raises(SystemExit, match=r"Python 3\.11 or newer is needed, and this is 3\.9"):
+        importlib.reload(infra)
+
+
 def test_without_maven_it_is_named_before_anything_else_is_set_up(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -85,12 +110,30 @@ def test_a_taken_port_is_named_with_the_setting_that_moves_it(local: Path, etcd:
     assert "KILLRVIDEO_ETCD_PORT" in text
 
 
+def test_a_port_that_is_wanted_twice_is_named_with_both(local: Path) -> None:
+    port = str(free_port())
+    _, text = refused("run", local, KILLRVIDEO_ETCD_PORT=port, KILLRVIDEO_CASSANDRA_PORT=port)
+    assert f"port {port} is given to etcd and to Cassandra" in text
+    assert "KILLRVIDEO_CASSANDRA_PORT" in text
+
+
+def test_an_address_that_is_not_this_machines_is_not_called_taken() -> None:
+    with pytest.raises(InfraError, match=r"comments cannot listen on 192\.0\.2\.1: .*KILLRVIDEO_LISTEN_HOST"):
+        require_free(free_port(), "comments", "KILLRVIDEO_PORT_OFFSET", "192.0.2.1")
+
+
+def test_a_setting_whose_name_is_misspelled_is_told_and_others_of_the_prefix_are_left_alone() -> None:
+    names = ["KILLRVIDEO_ETDC_PORT", "KILLRVIDEO_ETCD_PORT", "KILLRVIDEO_DSE_PASSWORD_FILE", "KILLRVIDEO_LOCAL", "HOME"]
+    assert misspelled(names) == ["KILLRVIDEO_ETDC_PORT is no setting and is ignored; is KILLRVIDEO_ETCD_PORT meant?"]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
         ("KILLRVIDEO_CASSANDRA_HEAP", "lots", "integer"),
         ("KILLRVIDEO_TTL", "0", "greater"),
         ("KILLRVIDEO_PORT_OFFSET", "150", "multiple of 100"),
+        ("KILLRVIDEO_DISCOVERY", "dns", "'etcd-v3'"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(
@@ -108,6 +151,83 @@ def test_what_another_version_left_is_not_touched(local: Path) -> None:
     assert "another version" in text
     assert "make clean" in text
     assert (local / "venv").exists()
+
+
+def test_clean_removes_what_another_version_left_and_nothing_that_is_not_ours(local: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "cat.jpg").touch()
+    _, text = refused("clean", photos)
+    assert "was not made by this project" in text
+    assert (photos / "cat.jpg").exists()
+    (local / "version").write_text("0\n")
+    command = [sys.executable, "-m", "infra", "clean"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "KILLRVIDEO_LOCAL": str(local)}, check=True)
+    assert not local.exists()
+    assert VENV.exists()  # what the folder linked to
+
+
+def test_clean_waits_for_no_set_up_but_refuses(local: Path) -> None:
+    with (local / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _, text = refused("clean", local)
+    assert "a set-up is under way" in text
+    assert (local / "version").exists()
+
+
+def test_a_folder_of_another_user_is_told_in_a_sentence(tmp_path: Path) -> None:
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "setup.lock"))
+    assert f"{tmp_path}/setup.lock: Permission denied" in (setup.in_a_sentence(error) or "")
+    assert setup.in_a_sentence(OSError(errno.EBADF, "Bad file descriptor")) is None
+
+
+def test_one_runs_at_a_time_and_those_who_look_do_not_disturb_each_other(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    assert holder(lock) is None
+    with running(lock):
+        assert holder(lock) == os.getpid()
+        with pytest.raises(InfraError, match=rf"runs already \(process {os.getpid()}\)"), running(lock):
+            pass
+    assert holder(lock) is None
+
+
+def test_a_process_whose_start_is_interrupted_is_still_ours_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process("sleeper", ["sleep", "60"], tmp_path / "log")
+    spawn, interrupted = process._spawn, threading.Event()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        interrupted.set()
+        raise Stopped
+
+    def spawn_late() -> "subprocess.Popen[bytes]":
+        interrupted.wait(30)
+        return spawn()
+
+    monkeypatch.setattr(process, "_spawn", spawn_late)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Stopped):
+            process.start()
+        assert process.alive
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        process.kill()
+
+
+def test_a_reader_that_goes_away_ends_a_command_without_a_trace(local: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.quote(sys.executable)} -m infra setup | true; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT,
+        env={**os.environ, "KILLRVIDEO_LOCAL": str(local)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == ""
 
 
 def test_commands_that_need_what_runs_say_that_nothing_runs(local: Path) -> None:
