@@ -6,7 +6,9 @@ The server's interceptor sets it; the database asks for what is left before and 
 import time
 from contextvars import ContextVar
 
-from common.errors import DeadlineExceeded
+from common.errors import DeadlineExceeded, ServiceError, Unavailable
+
+_ABOUT_NOW = 0.05
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
@@ -28,3 +30,12 @@ def time_left(most: float) -> float:
     if left <= 0:
         raise DeadlineExceeded("the deadline of the call has passed")
     return min(left, most)
+
+
+def waited_too_long(what_is_wrong: str) -> ServiceError:
+    """What a caller is told when something took too long: whose time is up, the caller's or ours, makes the difference."""
+    deadline = _deadline.get()
+    # Timers of loops and drivers are a little off, so a deadline that is about to pass is what ended the wait.
+    if deadline is not None and deadline - time.monotonic() < _ABOUT_NOW:
+        return DeadlineExceeded("the deadline of the call has passed")
+    return Unavailable(what_is_wrong)

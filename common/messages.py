@@ -24,7 +24,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _EARLIEST_SECOND = -62_135_596_800  # 0001-01-01, the first that a protobuf Timestamp may hold
 _LATEST_SECOND = 253_402_300_799  # 9999-12-31, the last
 _GREGORIAN_MS = 12_219_292_800_000  # from 1582-10-15, where version-1 UUIDs begin to count, to 1970
-_NIL = UUID(int=0)
+NIL = UUID(int=0)
 
 
 class _Id(Protocol):
@@ -59,9 +59,9 @@ def time_of(time_uuid: UUID) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=milliseconds * 1_000_000)
 
 
-def uuid_message(value: UUID) -> Uuid:
-    """A Uuid message, in lower case."""
-    return Uuid(value=str(value))
+def uuid_message(value: UUID | None) -> Uuid:
+    """A Uuid message, in lower case; all zeros where a row of another tool lacks the id, because every id in an answer is set."""
+    return Uuid(value=str(value or NIL))
 
 
 def time_uuid_message(value: UUID) -> TimeUuid:
@@ -173,10 +173,10 @@ class Fields:
         if _UUID.fullmatch(text):
             return UUID(text)
         self.bad(name, f"is not a UUID: {text[:50]!r}" if text else "is required")
-        return _NIL
+        return NIL
 
     def _time_id(self, name: str, text: str) -> UUID:
         value = self._id(name, text)
-        if value is not _NIL and value.version != 1:
+        if value is not NIL and value.version != 1:
             self.bad(name, f"is not a version-1 UUID: {text!r}")
         return value

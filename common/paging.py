@@ -48,7 +48,9 @@ class Pages:
         raise InvalidArgument({"paging_state": "is not one that this list gave out"})
 
     def _checksum(self, list_key: str, packed: bytes) -> bytes:
-        name = f"{self._method}\0{list_key}\0".encode()
+        # With the list's length before it: a query may hold any character, and its end must not pass for the beginning of a position.
+        named = list_key.encode()
+        name = f"{self._method}\0{len(named)}\0".encode() + named
         return blake2b(_VERSION + name + packed, key=self._key, digest_size=_CHECKSUM_BYTES).digest()
 
 

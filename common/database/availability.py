@@ -1,10 +1,10 @@
 """Whether the database is there, and what a caller is told when it is not. Shared by the drivers."""
 
-from common.deadlines import time_left
-from common.errors import DeadlineExceeded, ServiceError, Unavailable
+from common.deadlines import waited_too_long
+from common.errors import ServiceError, Unavailable
 
 _ENOUGH_MISSED = 2
-_ABOUT_NOW = 0.05
+_AWAY = "The database is not available at the moment. Please try again later."
 
 
 class Availability:
@@ -30,14 +30,9 @@ class Availability:
 
 def unavailable() -> Unavailable:
     """What a caller is told when the database is away."""
-    return Unavailable("The database is not available at the moment. Please try again later.")
+    return Unavailable(_AWAY)
 
 
 def unanswered() -> ServiceError:
-    """What a caller is told when a statement was not answered in its time: whose time it was, the caller's or ours, makes the difference."""
-    try:
-        if time_left(1.0) > _ABOUT_NOW:
-            return unavailable()
-    except DeadlineExceeded:
-        pass
-    return DeadlineExceeded("The deadline of the call passed before the database answered.")
+    """What a caller is told when a statement was not answered in its time."""
+    return waited_too_long(_AWAY)

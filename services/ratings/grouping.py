@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from common.deadlines import set_time_left, time_left
+from common.deadlines import set_time_left, time_left, waited_too_long
 from common.errors import Unavailable
 
 MOST_IN_ONE_WRITE = 200
@@ -59,8 +59,7 @@ class Grouping:
             async with asyncio.timeout(seconds):
                 await done
         except TimeoutError:
-            time_left(_PATIENCE_SECONDS)  # raises if it was the caller's deadline
-            raise Unavailable("Too many ratings of this video at once. Please try again later.") from None
+            raise waited_too_long("Too many ratings of this video at once. Please try again later.") from None
 
     async def _work(self, video_id: UUID, waiting: list[_Waiting]) -> None:
         """Write what waits for `video_id` until nothing does. Callers that left are left out: no work is begun for them."""

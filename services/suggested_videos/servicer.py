@@ -7,7 +7,7 @@ from common.messages import Fields, from_ms, timestamp, to_ms, uuid_message
 from common.paging import Pages
 from protos import suggested_videos_pb2 as messages
 from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceServicer
-from services.suggested_videos.recommender import NOBODY, Page, Recommender
+from services.suggested_videos.recommender import Page, Recommender
 from services.suggested_videos.repository import PreviewRow
 
 
@@ -64,7 +64,7 @@ def _preview(row: PreviewRow) -> messages.SuggestedVideoPreview:
         added_date=timestamp(row.added_date) if row.added_date else None,
         name=row.name or "",
         preview_image_location=row.preview_image_location or "",
-        user_id=uuid_message(row.user_id or NOBODY),
+        user_id=uuid_message(row.user_id),
     )
 
 

@@ -17,8 +17,8 @@ from typing import NamedTuple, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from common.deadlines import time_left
-from common.errors import ResourceExhausted, Unavailable
+from common.deadlines import time_left, waited_too_long
+from common.errors import ResourceExhausted
 
 MOST_AT_ONCE = 64
 """Hashes that may be under way or wait; beyond it RESOURCE_EXHAUSTED."""
@@ -70,8 +70,7 @@ class Passwords:
             async with asyncio.timeout(seconds):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except TimeoutError:
-            time_left(_PATIENCE_SECONDS)  # raises if it was the caller's deadline
-            raise Unavailable("Signing in takes too long at the moment. Please try again later.") from None
+            raise waited_too_long("Signing in takes too long at the moment. Please try again later.") from None
         finally:
             self._under_way -= 1
 

@@ -13,6 +13,7 @@ from random import random
 from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
+from weakref import WeakValueDictionary
 
 from common.database import Database, Outcome, Select, Write
 from common.errors import AlreadyExists, Unavailable
@@ -154,6 +155,7 @@ class VideoCatalogRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._last_added = datetime.min
+        self._submitting: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._spellings = _Remembered()
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -163,6 +165,12 @@ class VideoCatalogRepository:
 
         Raises AlreadyExists when another user's video has the id; then nothing was written.
         """
+        # Submissions of one video take turns: each finds what the one before it left, and so takes away what it does not hold itself.
+        turn = self._submitting.setdefault(submission.video_id, asyncio.Lock())
+        async with turn:
+            await self._submit(submission)
+
+    async def _submit(self, submission: Submission) -> None:
         (added_date, claim), older = await self._place_for(submission.video_id, submission.user_id)
         video = Video(*submission, added_date=added_date)
         steps, found = steps_to_write(video, older)

@@ -230,6 +230,10 @@ def _compared(one: Any, other: Any) -> int:
     return int(one > other) - int(one < other)
 
 
+def test_an_id_that_a_row_lacks_is_all_zeros() -> None:
+    assert uuid_message(None).value == "00000000-0000-0000-0000-000000000000"
+
+
 @quick
 @given(st.lists(time_uuids, max_size=20))
 def test_time_uuids_are_ordered_as_cassandra_orders_them(ids: list[UUID]) -> None:

@@ -52,6 +52,13 @@ def test_a_token_of_another_list_or_another_call_is_refused(position: Position, 
     assert refused(token, Pages("key", "GetUserComments"))
 
 
+def test_the_end_of_a_list_does_not_pass_for_the_beginning_of_a_position() -> None:
+    raw = urlsafe_b64decode(PAGES.write("query", (1,)))
+    checksum, kind, rest = raw[:16], raw[16:17], raw[18:]
+    assert raw[17:18] == b"\0"
+    assert refused(urlsafe_b64encode(checksum + rest).decode(), list_key=f"query\0{kind.decode()}")
+
+
 @quick
 @given(texts)
 def test_a_text_that_is_no_token_is_refused(text: str) -> None:

@@ -121,6 +121,24 @@ async def test_submitting_again_keeps_date_and_place_and_leaves_nothing_of_the_o
     assert await found(database, new) == [one.video_id]
 
 
+async def test_of_several_forms_submitted_at_once_only_the_last_leaves_traces(
+    videos: VideoCatalogRepository, database: Database, cql: Session
+) -> None:
+    one, words = submission(), [word() for _ in range(6)]
+    forms = [one._replace(name=each, tags=frozenset({f"{each}t"}), description=f"{each}d") for each in words]
+    await asyncio.gather(*map(videos.submit, forms))
+    video = await videos.video(one.video_id)
+    assert video is not None
+    (last,) = [form for form in forms if form.name == video.name]
+    assert (video.tags, video.description) == (last.tags, last.description)
+    assert [row.name for row in await videos.of_user(one.user_id, 5, None, None)] == [last.name]
+    for each in words:
+        traces = list(cql.execute("SELECT videoid FROM videos_by_tag WHERE tag = %s", (f"{each}t",)))
+        for trace in (each, f"{each}t", f"{each}d"):
+            traces += cql.execute("SELECT videoid FROM video_words WHERE word = %s", (trace,))
+        assert bool(traces) == (each == last.name)
+
+
 async def test_after_truncate_the_same_ids_start_anew(
     videos: VideoCatalogRepository, database: Database, cql: Session
 ) -> None:
