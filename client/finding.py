@@ -68,6 +68,8 @@ class Finder:
                             _log.info("the registry is back")
                         self._answer(instances)
             except RegistryUnavailable as error:
+                # Whatever comes back may have lost its data, and fills again only then.
+                self._empty_since = None
                 if not away:
                     away = True
                     _log.warning("%s: the last list is kept: %s", self.service, error)

@@ -66,7 +66,10 @@ async def _advertised_contact_points(registry: Registry) -> list[tuple[str, int]
         first = True
         async for instances in lists:
             if instances:
-                return host_ports(",".join(instances.values()), 9042)
+                try:
+                    return host_ports(",".join(instances.values()), 9042)
+                except ValueError as error:  # somebody else has written it, and may write it anew
+                    raise Unavailable(f"what is advertised {error}") from error
             if first:
                 _log.info("waiting for Cassandra to be advertised")
                 first = False

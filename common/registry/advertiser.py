@@ -81,6 +81,9 @@ class Advertiser:
                 self._ttl,
                 why,
             )
+        except Exception:
+            # A fault of ours, which must not keep the process from stopping in order.
+            _log.exception("withdrawing %s/%s failed", self.service, self.instance)
         finally:
             if self._loop:
                 self._loop.cancel()

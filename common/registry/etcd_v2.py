@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,7 +90,8 @@ class EtcdV2:
         renewed = await self._call(refresh)
         if time.monotonic() - self._swept > ttl / 3:
             self._swept = time.monotonic()
-            await self.sweep()
+            with suppress(RegistryUnavailable):  # the entry is renewed all the same
+                await self.sweep()
         return renewed
 
     async def withdraw(self, service: str, instance: str, address: str) -> None:

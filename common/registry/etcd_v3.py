@@ -196,7 +196,8 @@ class EtcdV3:
             member = self._members[chosen]
             try:
                 return await self._authenticated(member, work)
-            except (aio.AioRpcError, asyncio.InvalidStateError) as error:
+            except (aio.AioRpcError, aio.UsageError, asyncio.InvalidStateError) as error:
+                # The second: another call has given the member a new connection in the middle of this one.
                 failure = error
                 if isinstance(error, aio.AioRpcError) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                     self._reopen(chosen, member)
@@ -220,10 +221,15 @@ class EtcdV3:
                 ):
                     raise
         name, password = self._user
-        answer = await member.users.Authenticate(
-            rpc.AuthenticateRequest(name=name, password=password), timeout=_REQUEST_SECONDS
-        )
-        self._token = [("token", answer.token)]
+        try:
+            answer = await member.users.Authenticate(
+                rpc.AuthenticateRequest(name=name, password=password), timeout=_REQUEST_SECONDS
+            )
+            self._token = [("token", answer.token)]
+        except aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+                raise
+            self._token = []  # this etcd asks nobody for a user
         return await work(member)
 
     def _reopen(self, number: int, silent: _Member) -> None:

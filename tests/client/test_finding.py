@@ -91,6 +91,25 @@ async def test_an_empty_list_that_fills_again_was_never_there() -> None:
     await found.close()
 
 
+async def test_a_registry_that_was_away_is_not_believed_at_once_when_it_comes_back_empty() -> None:
+    registry = ScriptedRegistry()
+    registry.say({"a": "h:1"})
+    found, taken = finder(registry, empty_wait=1.0)
+    await eventually(lambda: bool(taken), 2, "the first list")
+    registry.say({})
+    looks = registry.looks
+    await eventually(lambda: registry.looks > looks + 1, 2, "the empty list")
+    registry.away = True
+    await asyncio.sleep(1.2)
+    assert taken == [{"a": "h:1"}]
+    registry.away = False
+    looks = registry.looks
+    await eventually(lambda: registry.looks > looks + 1, 3, "the empty list after the outage")
+    assert taken == [{"a": "h:1"}]
+    assert await eventually(lambda: taken[-1] == {}, 3, "it is believed") > 0.5
+    await found.close()
+
+
 async def test_a_registry_that_is_away_changes_nothing() -> None:
     registry = ScriptedRegistry()
     registry.say({"a": "h:1"})

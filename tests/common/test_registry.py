@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from common.registry.etcd_v3 import EtcdV3
 from infra.etcd import Etcd, etcd_cluster
 from infra.layout import ROOT as ROOT_FOLDER
 from infra.processes import Process
+from protos import etcd_rpc_pb2 as rpc
 from tests.common.etcds import KINDS, ROOT, V2, Kind, etcdctl, eventually
 
 SERVICE = "CommentsService"
@@ -263,6 +265,44 @@ async def test_user_and_password_are_asked_for_and_used(kind: Kind, tmp_path: Pa
             assert await registry.list(SERVICE) == {}, "a token that is no longer good is replaced"
         for each in (stranger, wrong, registry):
             await each.close()
+
+
+async def test_a_user_that_etcd_does_not_ask_for_does_no_harm(kind: Kind, member: Etcd) -> None:
+    registry = await kind.registry(member.address, etcd_username="root", etcd_password="secret")
+    await registry.advertise(SERVICE, "a", "h:1", TTL)
+    assert await registry.renew(SERVICE, "a", "h:1", TTL)
+    assert await registry.list(SERVICE) == {"a": "h:1"}
+    await registry.withdraw(SERVICE, "a", "h:1")
+    await registry.close()
+
+
+async def test_a_new_connection_in_the_middle_of_a_call_is_no_fault_of_ours() -> None:
+    """One call finds a member silent and gives it a new channel; another one had its second request to the same member still before it."""
+    v3 = KINDS[1]
+    registry = EtcdV3(v3.settings("127.0.0.1:1"))
+
+    async def second_request(member: Any) -> None:
+        await member.channel.close(None)
+        await member.keys.Range(rpc.RangeRequest(key=b"x"), timeout=1)
+
+    with pytest.raises(RegistryUnavailable):
+        await registry._call(second_request)
+    await registry.close()
+
+
+async def test_a_renewal_counts_though_the_sweep_after_it_failed(tmp_path: Path) -> None:
+    with V2.etcd(tmp_path) as etcd:
+        registry = await V2.registry(etcd.address)
+        assert isinstance(registry, EtcdV2)
+
+        async def fail() -> None:
+            raise RegistryUnavailable("the sweep took too long")
+
+        await registry.advertise(SERVICE, "a", "h:1", TTL)
+        registry.sweep = fail  # type: ignore[method-assign]  # the sweep alone is to fail
+        assert await registry.renew(SERVICE, "a", "h:1", TTL)
+        await registry.withdraw(SERVICE, "a", "h:1")
+        await registry.close()
 
 
 async def test_the_directory_of_a_process_that_died_without_a_word_goes_with_its_entry(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ class MemoryRegistry:
     def __init__(self) -> None:
         self.entries: dict[str, str] = {}
         self.away = False
+        self.broken = False
         self.slow = 0.0
         self.writes = 0
 
@@ -26,6 +27,8 @@ class MemoryRegistry:
         await asyncio.sleep(self.slow)
         if self.away:
             raise RegistryUnavailable("the test has taken it away")
+        if self.broken:
+            raise RuntimeError("a fault that nobody foresaw")
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
         await self._reached()
@@ -60,7 +63,7 @@ def registry() -> MemoryRegistry:
 async def advertiser(registry: MemoryRegistry) -> AsyncIterator[Advertiser]:
     made = Advertiser(registry, "CommentsService", "slot", "h:1", TTL)
     yield made
-    registry.away, registry.slow = False, 0.0
+    registry.away, registry.broken, registry.slow = False, False, 0.0
     await made.withdraw()
 
 
@@ -182,3 +185,18 @@ async def test_stopping_while_the_registry_is_away_takes_two_seconds_at_most(
     began = time.monotonic()
     await advertiser.withdraw()
     assert time.monotonic() - began < 3
+
+
+async def test_a_fault_of_ours_ends_neither_the_loop_nor_the_stopping(
+    registry: MemoryRegistry, advertiser: Advertiser, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.broken = True
+    advertiser.set_serving(True)
+    advertiser.start()
+    await eventually(lambda: advertiser.state is State.LOST, 2, "it notices")
+    registry.broken = False
+    await eventually(lambda: advertiser.state is State.ADVERTISED, 5, "the next try")
+    registry.broken = True
+    await advertiser.withdraw()
+    assert advertiser.state is State.WITHDRAWN
+    assert "withdrawing CommentsService/slot failed" in caplog.text
