@@ -102,6 +102,8 @@ SPELLING_MEMORY = 50_000
 SPELLING_SECONDS = 600.0
 MOST_DAYS_AT_ONCE = 16
 
+_MILLISECOND = timedelta(milliseconds=1)
+
 CLAIM = Write(
     "INSERT INTO video_claims (videoid, claim, userid, added_date) VALUES (?, ?, ?, ?) IF NOT EXISTS USING TTL 60",
     idempotent=False,
@@ -299,7 +301,9 @@ class VideoCatalogRepository:
 
     def _next_added_date(self) -> datetime:
         """The present moment, or the millisecond after the last one given out: no two videos of one process share theirs."""
-        self._last_added = max(now(), self._last_added + timedelta(milliseconds=1))
+        moment = max(now(), self._last_added + _MILLISECOND)
+        # A Timestamp without fractions of a second arrives without `nanos` at the web site, which then shows no list at all.
+        self._last_added = moment if moment.microsecond else moment + _MILLISECOND
         return self._last_added
 
     async def _write_apart(self, steps: Sequence[Step]) -> None:

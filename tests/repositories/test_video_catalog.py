@@ -276,6 +276,16 @@ async def test_added_dates_of_one_process_rise(videos: VideoCatalogRepository) -
     assert len(set(given)) == 20
 
 
+async def test_no_added_date_is_a_whole_second(videos: VideoCatalogRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = now().replace(microsecond=0)
+    monkeypatch.setattr("services.video_catalog.repository.now", lambda: whole)
+    several = [submission() for _ in range(2)]
+    for each in several:
+        await videos.submit(each)
+    given = [video.added_date - whole for each in several if (video := await videos.video(each.video_id))]
+    assert given == [timedelta(milliseconds=1), timedelta(milliseconds=2)]
+
+
 async def test_everything_is_restored_from_the_row_alone(
     videos: VideoCatalogRepository, database: Database, cql: Session
 ) -> None:
