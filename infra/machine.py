@@ -24,7 +24,7 @@ from infra.supervision import base_ports, write_configuration
 READY = RUN / "ready"
 """There while everything serves; `make start` waits for it."""
 
-_READY_SECONDS = 300.0
+_READY_SECONDS = 600.0
 _PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _ENDURE_SECONDS = 30.0
