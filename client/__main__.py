@@ -60,17 +60,17 @@ def _parser() -> argparse.ArgumentParser:
         added = command(name, run, about)
         added.add_argument("services", nargs="*", type=service_name, metavar="SERVICE", help="Default: all seven.")
         added.add_argument("--json", action="store_true", help="One JSON object a line.")
-        added.add_argument("--timeout", type=float, default=5.0, help="Seconds to wait for the registry (default 5).")
+        added.add_argument("--timeout", type=seconds, default=5.0, help="Seconds to wait for the registry (default 5).")
     added = command("call", call.make, "Make one call; request and answer are JSON.")
     added.add_argument("service", type=service_name, metavar="SERVICE")
     added.add_argument("method", metavar="METHOD")
     added.add_argument(
         "request", nargs="?", default="{}", metavar="JSON", help="Default: {}. `-` reads it from standard input."
     )
-    added.add_argument("--timeout", type=float, default=None, help="Seconds to wait for the answer.")
+    added.add_argument("--timeout", type=seconds, default=None, help="Seconds to wait for the answer.")
     added = command("wait", wait.until_serving, "Return when each service has an instance that serves.")
     added.add_argument("services", nargs="*", type=service_name, metavar="SERVICE", help="Default: all seven.")
-    added.add_argument("--timeout", type=float, default=60.0, help="Seconds (default 60).")
+    added.add_argument("--timeout", type=seconds, default=60.0, help="Seconds (default 60).")
     added = command(
         "advertise", advertise.keep, "Keep an entry in the registry, by its TTL, until stopped or while a command runs."
     )
@@ -93,6 +93,17 @@ def service_name(text: str) -> str:
         if text in (name, known.slug, known.slug.replace("_", "-")):
             return name
     raise argparse.ArgumentTypeError(f"no such service: {text}. There are: {', '.join(SERVICES)}")
+
+
+def seconds(text: str) -> float:
+    """A time limit: a number above 0."""
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return limit
 
 
 if __name__ == "__main__":

@@ -20,11 +20,17 @@ _OWN_DELAY_SECONDS = 0.1
 class Pool:
     """The instances of one service."""
 
-    def __init__(self, full_name: str, open_channel: Callable[[str], aio.Channel], missed: Callable[[], None]) -> None:
-        """`missed` is called when an instance turns out to be away, so that the list may be looked at anew."""
+    def __init__(
+        self,
+        full_name: str,
+        open_channel: Callable[[str], aio.Channel],
+        missed: Callable[[], None],
+        listed: Callable[[], bool],
+    ) -> None:
+        """`missed` is called when an instance turns out to be away, so that the list may be looked at anew; `listed` tells whether there was one."""
         self.endpoints: dict[str, Endpoint] = {}
         self.budget = Budget()
-        self._full_name, self._open_channel, self._missed = full_name, open_channel, missed
+        self._full_name, self._open_channel, self._missed, self._listed = full_name, open_channel, missed, listed
         self._ready: list[Endpoint] = []
         self._change = asyncio.Event()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -86,7 +92,7 @@ class Pool:
     def describe(self) -> str:
         """For people: what is known of the instances."""
         if not self.endpoints:
-            return "none is known"
+            return "none is known" if self._listed() else "the registry gives no answer"
         return ", ".join(
             f"{endpoint.address} is {endpoint.left or endpoint.health.value}" for endpoint in self.endpoints.values()
         )

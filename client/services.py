@@ -155,7 +155,9 @@ class Services:
 
             known = self._memory.recall(service)
             finder = Finder(service, self._registry, self.settings.client_empty_wait, known, take)
-            pool = Pool(f"{SERVICES[service].package}.{service}", self.open_channel, finder.hurry)
+            pool = Pool(
+                f"{SERVICES[service].package}.{service}", self.open_channel, finder.hurry, finder.confirmed.is_set
+            )
             self._finders[service], self._pools[service] = finder, pool
             pool.set(dict.fromkeys(known.values()))
         return self._pools[service]

@@ -21,7 +21,8 @@ from infra.supervision import MOST_INSTANCES, Slot, Supervisor, base_ports
 
 # Longer than the 20 s that stopping takes at most.
 _STOP_SECONDS = 30.0
-_SERVE_SECONDS = 60.0
+# Far more than a start takes; on a machine with forty other things to do it took 52 s.
+_SERVE_SECONDS = 180.0
 _LAST_LINES = 200
 
 OWN_CODE = (
@@ -181,7 +182,7 @@ def _scale(given: dict[str, str]) -> int:
     supervisor = Supervisor()
     slots = [slot for slot in supervisor.slots() if slot.slug == slug]
     up = [slot for slot in slots if slot.up]
-    idle = [slot for slot in slots if not slot.up]
+    idle = [slot for slot in slots if slot.down]
     more = int(wanted) - len(up)
     starting, stopping = idle[: max(more, 0)], up[int(wanted) :]
     for slot in starting:
@@ -204,7 +205,7 @@ def _rolling_restart(given: dict[str, str]) -> int:
     for slug in chosen:
         slots = [slot for slot in supervisor.slots() if slot.slug == slug]
         up = [slot for slot in slots if slot.up]
-        helper = [slot for slot in slots if not slot.up][:1] if len(up) == 1 else []
+        helper = [slot for slot in slots if slot.down][:1] if len(up) == 1 else []
         for slot in helper:
             supervisor.start(slot.name)
         asyncio.run(_until_serving(settings, helper))

@@ -49,6 +49,11 @@ class Slot:
         """Whether its process is there or on its way."""
         return self.state in ("STARTING", "RUNNING", "BACKOFF")
 
+    @property
+    def down(self) -> bool:
+        """Whether it can be started. One that is stopping is neither up nor down: supervisord would start it in silence, that is, not at all."""
+        return not self.up and self.state != "STOPPING"
+
 
 def base_ports(offset: int = 0) -> dict[str, int]:
     """The port of each service's first instance but one: instance n listens on this plus n."""

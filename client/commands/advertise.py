@@ -14,13 +14,17 @@ from common.settings import Settings, host_ports
 async def keep(settings: Settings, arguments: argparse.Namespace) -> int:
     """Keep the entry until SIGTERM or SIGINT, or while the command runs; then withdraw it. The exit code is the command's."""
     try:
-        if len(host_ports(arguments.address, 0)) != 1 or ":" not in arguments.address:
+        parts = host_ports(arguments.address, 0)
+        if len(parts) != 1 or not all(parts[0]):
             raise ValueError(f"is not host:port: {arguments.address!r}")
     except ValueError as error:
         print(f"the address {error}", file=sys.stderr)
         return 2
     if arguments.command == []:
         print("--while needs a command", file=sys.stderr)
+        return 2
+    if settings.discovery in ("dns", "static"):
+        print(f"KILLRVIDEO_DISCOVERY={settings.discovery} has no registry to keep an entry in", file=sys.stderr)
         return 2
     # On standard error: standard output is the command's.
     logging.basicConfig(level=settings.logging_level.upper(), stream=sys.stderr, format="%(message)s", force=True)

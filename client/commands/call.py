@@ -1,11 +1,13 @@
 """`call`: one call, with JSON in and out."""
 
 import argparse
+import json
 import sys
 
 import grpc
 from google.protobuf import json_format
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 from grpc import aio
@@ -44,8 +46,8 @@ async def make(settings: Settings, arguments: argparse.Namespace) -> int:
         return 2
     text = sys.stdin.read() if arguments.request == "-" else arguments.request
     try:
-        request = json_format.Parse(text, GetMessageClass(method.input_type)())
-    except json_format.ParseError as error:
+        request = _request(method.input_type, text)
+    except ValueError as error:
         fields = ", ".join(field.name for field in method.input_type.fields)
         print(f"not a {method.input_type.name}: {error}. Its fields: {fields}", file=sys.stderr)
         return 2
@@ -61,6 +63,18 @@ async def make(settings: Settings, arguments: argparse.Namespace) -> int:
         json_format.MessageToJson(answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     )
     return 0
+
+
+def _request(kind: Descriptor, text: str) -> Message:
+    """The message that `text` holds as JSON; raises ValueError with what is wrong with it."""
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError(f"{text} is not a JSON object")
+    try:
+        return json_format.ParseDict(fields, GetMessageClass(kind)())
+    except json_format.ParseError as error:
+        # Its further lines list the fields by names that are not ours.
+        raise ValueError(str(error).partition("\n")[0].rstrip(".")) from error
 
 
 def _methods(service: str) -> dict[str, MethodDescriptor]:

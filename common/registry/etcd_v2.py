@@ -156,7 +156,8 @@ class EtcdV2:
                 failure = error
                 if self._present == chosen:  # else another call has moved on already
                     self._present = (chosen + 1) % len(self._members)
-        raise RegistryUnavailable(f"etcd at {self._settings.etcd_hosts} gives no answer: {failure}") from failure
+        addresses = ",".join(f"{host}:{port}" for host, port in self._settings.etcd_hosts)
+        raise RegistryUnavailable(f"etcd at {addresses} gives no answer: {failure}") from failure
 
 
 def _remove_if_empty(member: Any, path: str) -> None:

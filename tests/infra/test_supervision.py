@@ -47,16 +47,16 @@ def socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_absent_databases_never_end_it_and_all_seven_drain_side_by_side(tmp_path: Path, socket: Path) -> None:
     with Supervisord(tmp_path) as supervisord:
         supervisor = Supervisor(socket)
-        wait_until(supervisor.answers, 120, "supervisord's socket")
+        wait_until(supervisor.answers, 300, "supervisord's socket")
         wait_until(
             lambda: [slot.state for slot in supervisor.slots()].count("RUNNING") == 7,
-            120,
+            300,
             "seven instances that stay up",
         )
         slots = supervisor.slots()
         assert [slot.name for slot in slots if slot.up] == [f"{slug}-1" for slug in sorted(base_ports())]
         assert len(slots) == 7 * 99
-        wait_until(lambda: supervisord.log_text().count("waiting for") >= 7, 120, "seven services that wait")
+        wait_until(lambda: supervisord.log_text().count("waiting for") >= 7, 300, "seven services that wait")
         supervisord.terminate()
         assert supervisord.wait_end(60) == 0
         # Side by side: supervisord waits for all of them at once.
@@ -82,8 +82,8 @@ def test_a_true_crash_loop_ends_it_with_1_and_says_which_instance(tmp_path: Path
 def test_services_stop_in_order_when_their_supervisord_is_killed(tmp_path: Path, socket: Path) -> None:
     with Supervisord(tmp_path) as supervisord:
         supervisor = Supervisor(socket)
-        wait_until(supervisor.answers, 120, "supervisord's socket")
-        wait_until(lambda: supervisord.log_text().count("waiting for") >= 7, 120, "seven services that wait")
+        wait_until(supervisor.answers, 300, "supervisord's socket")
+        wait_until(lambda: supervisord.log_text().count("waiting for") >= 7, 300, "seven services that wait")
         pids = [slot.pid for slot in supervisor.slots() if slot.up]
         supervisord.send(signal.SIGKILL)
         supervisord.wait_end(5)
