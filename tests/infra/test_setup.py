@@ -230,6 +230,13 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_trace(local: Path) -> 
     assert done.stderr == ""
 
 
+def test_to_say_that_nothing_runs_nothing_is_set_up(tmp_path: Path) -> None:
+    for command in ("stop", "status", "logs"):
+        _, text = refused(command, tmp_path / "local")
+        assert "nothing is set up here, so nothing runs" in text
+    assert not (tmp_path / "local").exists()
+
+
 def test_commands_that_need_what_runs_say_that_nothing_runs(local: Path) -> None:
     for command in ("status", "scale", "rolling-restart"):
         _, text = refused(command, local)
