@@ -266,6 +266,13 @@ def test_a_step_that_fills_the_disk_says_so(tmp_path: Path) -> None:
         setup._run(["sh", "-c", "echo 'write error: No space left on device'; exit 1"], "the step failed")
 
 
+def test_a_step_without_a_network_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "WARNING: Retrying (Retry(total=4)) after connection broken"
+    with pytest.raises(InfraError, match="the step failed, because the network did not answer:"):
+        setup._run(["sh", "-c", f"echo '{said}'; echo '{said}'; exit 1"], "the step failed")
+    assert capsys.readouterr().out.count("the network does not answer; trying on") == 1
+
+
 def test_ctrl_c_in_the_middle_of_the_set_up_ends_it_and_all_that_it_began(tmp_path: Path) -> None:
     environment = {"KILLRVIDEO_LOCAL": str(tmp_path / "local")}
     process = Process(
