@@ -27,7 +27,9 @@ REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
 DEBIAN_JAVA = "`apt-get install openjdk-17-jdk-headless`"
 
 # As pip and Maven say it.
-_NO_ANSWER = re.compile(r"Retrying \(Retry|Unknown host|Connection refused|Network is unreachable|onnect timed out")
+_NO_ANSWER = re.compile(
+    r"Retrying \(Retry|Unknown host|No plugin found for prefix|Connection refused|Network is unreachable|onnect timed out"
+)
 
 
 def set_up() -> None:
@@ -289,7 +291,12 @@ def _run(
             raise _full_disk()
         if any(map(_NO_ANSWER.search, lines)):
             failure = f"{failure}, because the network did not answer"
-        wrong = [line for line in lines if "ERROR" in line and len(line) > len("[ERROR] ")] or lines
+        # What Maven says after that is how to debug Maven.
+        wrong = [
+            line
+            for line in lines
+            if "ERROR" in line and not re.match(r"\[ERROR\] *($|To see|Re-run|For more|\[Help)", line)
+        ] or lines
         raise InfraError(f"{failure}:\n" + "\n".join(wrong[:8]))
 
 

@@ -273,6 +273,13 @@ def test_a_step_without_a_network_says_so(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.count("the network does not answer; trying on") == 1
 
 
+def test_what_maven_says_of_debugging_maven_is_left_out() -> None:
+    said = ["[ERROR] no such jar", "[ERROR] ", "[ERROR] Re-run Maven using the -X switch", "[ERROR] [Help 1] a page"]
+    with pytest.raises(InfraError) as refusal:
+        setup._run(["sh", "-c", "printf '%s\\n' \"$@\"; exit 1", "sh", *said], "Maven failed")
+    assert str(refusal.value) == "Maven failed:\n[ERROR] no such jar"
+
+
 def test_ctrl_c_in_the_middle_of_the_set_up_ends_it_and_all_that_it_began(tmp_path: Path) -> None:
     environment = {"KILLRVIDEO_LOCAL": str(tmp_path / "local")}
     process = Process(
