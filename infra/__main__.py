@@ -36,6 +36,8 @@ COMMANDS = {
 
 NEEDS_CASSANDRA = ("run", "start", "test", "chaos", "bench", "load", "load-scale", "setup")
 
+OF_WHAT_RUNS = ("stop", "status", "logs", "scale", "rolling-restart")
+
 
 def main() -> int:
     """Run the command named on the command line and return its exit code."""
@@ -49,6 +51,8 @@ def main() -> int:
             return _help(command)
         if command == "clean":
             return _clean()
+        if command in OF_WHAT_RUNS and not setup.environment_is_ready():
+            raise InfraError("nothing is set up here, so nothing runs: `make start` or `make run` does both")
         if command in NEEDS_CASSANDRA:
             setup.check_tools()
         with setup.one_at_a_time():

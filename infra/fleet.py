@@ -1,6 +1,8 @@
 """Who serves where: what the registry holds, and what each instance says of its own health."""
 
 import asyncio
+import shutil
+import sys
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -19,6 +21,8 @@ SERVICES = {known.slug: name for name, known in names.SERVICES.items()}
 
 SERVING, NOT_SERVING, NO_ANSWER = "serving", "not serving", "no answer"
 _ASK_SECONDS = 2.0
+_WIDE = 106
+"""A terminal with so many columns shows whole keys."""
 
 
 @dataclass(frozen=True, order=True)
@@ -117,6 +121,11 @@ def table(seen: list[Seen]) -> str:
     for slug in SERVICES:
         here = [one for one in seen if one.slug == slug]
         rows += [(slug, one.address, one.key or "-", one.health) for one in here] or [(slug, "-", "-", "no instance")]
+    if sys.stdout.isatty() and shutil.get_terminal_size().columns < _WIDE:
+        rows[0] = ("service", "address", f"key below {names.ROOT}/", "health")
+        rows[1:] = [
+            (slug, address, key.removeprefix(f"{names.ROOT}/"), health) for slug, address, key, health in rows[1:]
+        ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -26,6 +26,11 @@ FREE_MB = 1200
 REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
 DEBIAN_JAVA = "`apt-get install openjdk-17-jdk-headless`"
 
+# As pip and Maven say it.
+_NO_ANSWER = re.compile(
+    r"Retrying \(Retry|Unknown host|No plugin found for prefix|Connection refused|Network is unreachable|onnect timed out"
+)
+
 
 def set_up() -> None:
     """Make everything that is missing; says nothing when nothing is."""
@@ -271,6 +276,8 @@ def _run(
     ) as child:
         try:
             for line in child.stdout or ():
+                if _NO_ANSWER.search(line) and not any(map(_NO_ANSWER.search, lines)):
+                    say("the network does not answer; trying on")
                 lines.append(line.rstrip())
                 if follow:
                     follow(line)
@@ -282,7 +289,14 @@ def _run(
     if code:
         if any("No space left on device" in line for line in lines):
             raise _full_disk()
-        wrong = [line for line in lines if "ERROR" in line and len(line) > len("[ERROR] ")] or lines
+        if any(map(_NO_ANSWER.search, lines)):
+            failure = f"{failure}, because the network did not answer"
+        # What Maven says after that is how to debug Maven.
+        wrong = [
+            line
+            for line in lines
+            if "ERROR" in line and not re.match(r"\[ERROR\] *($|To see|Re-run|For more|\[Help)", line)
+        ] or lines
         raise InfraError(f"{failure}:\n" + "\n".join(wrong[:8]))
 
 

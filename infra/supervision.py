@@ -68,7 +68,8 @@ def write_configuration(target: Path, offset: int) -> None:
     """A copy of supervisord.conf with the ports moved by `offset` (whole hundreds) and the socket of this checkout."""
     text = CONFIGURATION.read_text(encoding="utf-8")
     text = _PORT.sub(lambda found: f"{found[1]}{int(found[2]) + offset // 100}{found[3]}", text)
-    text = text.replace(PLAIN_SOCKET, str(SOCKET)).replace(PLAIN_PID_FILE, f"{target.parent}/supervisord.pid")
+    pid_file = f"{target.parent}/supervisord.pid".replace("%", "%%")  # supervisord puts values in for %(names)
+    text = text.replace(PLAIN_SOCKET, str(SOCKET)).replace(PLAIN_PID_FILE, pid_file)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
 

@@ -230,6 +230,13 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_trace(local: Path) -> 
     assert done.stderr == ""
 
 
+def test_to_say_that_nothing_runs_nothing_is_set_up(tmp_path: Path) -> None:
+    for command in ("stop", "status", "logs"):
+        _, text = refused(command, tmp_path / "local")
+        assert "nothing is set up here, so nothing runs" in text
+    assert not (tmp_path / "local").exists()
+
+
 def test_commands_that_need_what_runs_say_that_nothing_runs(local: Path) -> None:
     for command in ("status", "scale", "rolling-restart"):
         _, text = refused(command, local)
@@ -257,6 +264,20 @@ def test_a_disk_without_room_is_told_before_the_set_up_begins(tmp_path: Path, mo
 def test_a_step_that_fills_the_disk_says_so(tmp_path: Path) -> None:
     with pytest.raises(InfraError, match=r"the disk of .* is full"):
         setup._run(["sh", "-c", "echo 'write error: No space left on device'; exit 1"], "the step failed")
+
+
+def test_a_step_without_a_network_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "WARNING: Retrying (Retry(total=4)) after connection broken"
+    with pytest.raises(InfraError, match="the step failed, because the network did not answer:"):
+        setup._run(["sh", "-c", f"echo '{said}'; echo '{said}'; exit 1"], "the step failed")
+    assert capsys.readouterr().out.count("the network does not answer; trying on") == 1
+
+
+def test_what_maven_says_of_debugging_maven_is_left_out() -> None:
+    said = ["[ERROR] no such jar", "[ERROR] ", "[ERROR] Re-run Maven using the -X switch", "[ERROR] [Help 1] a page"]
+    with pytest.raises(InfraError) as refusal:
+        setup._run(["sh", "-c", "printf '%s\\n' \"$@\"; exit 1", "sh", *said], "Maven failed")
+    assert str(refusal.value) == "Maven failed:\n[ERROR] no such jar"
 
 
 def test_ctrl_c_in_the_middle_of_the_set_up_ends_it_and_all_that_it_began(tmp_path: Path) -> None:

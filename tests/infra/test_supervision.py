@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from supervisor.options import ServerOptions
 
 from infra import supervision
 from infra.layout import PYTHON, ROOT
@@ -42,6 +43,14 @@ def socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(supervision, "SOCKET", path)
     yield path
     path.unlink(missing_ok=True)
+
+
+def test_a_folder_with_a_percent_sign_and_spaces_does_not_confuse_it(tmp_path: Path) -> None:
+    configuration = tmp_path / "100%d of it" / "supervisord.conf"
+    write_configuration(configuration, 0)
+    options = ServerOptions()
+    options.realize(["-n", "-c", str(configuration)])
+    assert options.pidfile == str(configuration.with_name("supervisord.pid"))
 
 
 def test_absent_databases_never_end_it_and_all_seven_drain_side_by_side(tmp_path: Path, socket: Path) -> None:
