@@ -59,7 +59,7 @@ def time_of(time_uuid: UUID) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=milliseconds * 1_000_000)
 
 
-def uuid_message(value: UUID) -> Uuid:
+def uuid_message(value: UUID | str) -> Uuid:
     """A Uuid message, in lower case."""
     return Uuid(value=str(value))
 
