@@ -7,9 +7,7 @@ printed of CPU time is the least over the rounds, for whatever else a machine do
 import argparse
 import json
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,77 +15,12 @@ from typing import Any
 import grpc
 import uvloop
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.calls import CALLS, SERVICES, Call, Rows, fill, method
 from benchmarks.measuring import cost, latency, resident_mb
-from infra.cassandra import Cassandra
-from infra.layout import PYTHON, ROOT
-from infra.ports import free_port
-from infra.processes import Process
-
-READY_SECONDS = 120
-KEYSPACE = "killrvideo"
-
-
-class Served(Process):
-    """A server on a port of its own. `started` is the seconds from its start to its first answer."""
-
-    def __init__(self, name: str, arguments: list[str], port: int, log: Path, environment: dict[str, str]) -> None:
-        super().__init__(name, [str(PYTHON), "-m", *arguments], log, environment=environment, folder=ROOT)
-        self.address = f"127.0.0.1:{port}"
-        self.started = 0.0
-
-    def is_ready(self) -> bool:
-        """Whether it answers; our servers say so themselves."""
-        with grpc.insecure_channel(self.address) as channel:
-            try:
-                grpc.channel_ready_future(channel).result(timeout=0.2)
-                health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
-                return bool(health.status == health_pb2.HealthCheckResponse.SERVING)
-            except grpc.FutureTimeoutError:
-                return False
-            except grpc.RpcError as error:
-                return error.code() == grpc.StatusCode.UNIMPLEMENTED
-
-
-@contextmanager
-def cassandra_of(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, int]]:
-    """The Cassandra that was named, or one of our own for this run."""
-    if arguments.cassandra:
-        host, _, port = arguments.cassandra.rpartition(":")
-        yield host, int(port)
-        return
-    with Cassandra(folder / "cassandra", free_port(), heap_mb=1024) as node:
-        yield node.host, node.port
-
-
-@contextmanager
-def ours(slug: str, driver: str, point: tuple[str, int], folder: Path) -> Iterator[Served]:
-    """One of our services, started and ready."""
-    port = free_port()
-    environment = {
-        "KILLRVIDEO_DISCOVERY": "static",
-        "KILLRVIDEO_DSE_CONTACT_POINTS": f"{point[0]}:{point[1]}",
-        "KILLRVIDEO_CASSANDRA_DRIVER": driver,
-        "KILLRVIDEO_LISTEN_PORT": str(port),
-    }
-    process = Served(slug, [f"services.{slug}"], port, folder / f"{slug}-{driver}.log", environment)
-    began = time.monotonic()
-    with process:
-        process.started = time.monotonic() - began
-        yield process
-
-
-@contextmanager
-def floor(point: tuple[str, int], folder: Path) -> Iterator[Served]:
-    """The floor server, started and ready."""
-    port = free_port()
-    arguments = ["benchmarks.floor", str(port), point[0], str(point[1]), KEYSPACE]
-    with Served("floor", arguments, port, folder / "floor.log", {}) as process:
-        yield process
+from benchmarks.servers import Served, cassandra_of, floor, ours
 
 
 async def measure(call: Call, servers: dict[str, Served], rows: Rows, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -134,26 +67,18 @@ async def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]
     results: dict[str, Any] = {"calls": {}, "started_s": {}}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="killrvideo-bench-")))
-        point = stack.enter_context(cassandra_of(arguments, folder))
-        environment = {"KILLRVIDEO_DISCOVERY": "static", "KILLRVIDEO_DSE_CONTACT_POINTS": f"{point[0]}:{point[1]}"}
-        schema = Process(
-            "schema", [str(PYTHON), "-m", "schema"], folder / "schema.log", environment=environment, folder=ROOT
-        )
-        schema.start()
-        if schema.wait_end(READY_SECONDS):
-            raise SystemExit(f"the schema step failed:\n{schema.log_end()}")
+        point = stack.enter_context(cassandra_of(arguments.cassandra, folder))
         with ExitStack() as filling:
             addresses = {
                 slug: filling.enter_context(ours(slug, "cassandra-driver", point, folder)).address for slug in SERVICES
             }
             rows = await fill(addresses)
-        bare = stack.enter_context(floor(point, folder))
         for slug in SERVICES:
             calls = [call for call in chosen if call.service == slug]
             if not calls:
                 continue
             with ExitStack() as serving:
-                servers = {"floor": bare}
+                servers = {"floor": serving.enter_context(floor(slug, point, folder))}
                 for driver in arguments.drivers.split(","):
                     servers[driver] = serving.enter_context(ours(slug, driver, point, folder))
                     results["started_s"][f"{slug}, {driver}"] = round(servers[driver].started, 2)

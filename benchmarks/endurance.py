@@ -1,11 +1,13 @@
-"""A million statements through the database interface, with what they leave in memory: `python -m benchmarks.endurance HOST:PORT [DRIVER]`.
+"""A million statements through the database interface, with what they leave in memory: `python -m benchmarks.endurance [DRIVER]`.
 
 Reads, batches, conditional writes, cancelled reads and refused statements, as a long day brings them.
 """
 
 import argparse
 import asyncio
+import tempfile
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid1, uuid4
 
@@ -13,6 +15,7 @@ import uvloop
 from rich.console import Console
 
 from benchmarks.measuring import resident_mb
+from benchmarks.servers import cassandra_of
 from common.database import Database, Select, Write, connect
 from common.settings import Settings
 from services.comments.repository import INSERT_BY_USER, INSERT_BY_VIDEO, OF_VIDEO
@@ -56,11 +59,10 @@ async def one(database: Database, number: int, video_id: UUID) -> None:
         await database.select(OF_VIDEO, video_id, 10)
 
 
-async def run(arguments: argparse.Namespace) -> None:
+async def run(arguments: argparse.Namespace, point: tuple[str, int]) -> None:
     """Statement after statement, with a line each hundred thousand."""
-    host, _, port = arguments.cassandra.rpartition(":")
     settings = Settings.load(cassandra_driver=arguments.driver)
-    database = await connect(settings, [(host, int(port))], settings.cassandra_keyspace)
+    database = await connect(settings, [point], settings.cassandra_keyspace)
     await database.prepare((CLAIM, CLAIMED, INSERT_BY_VIDEO, INSERT_BY_USER, OF_VIDEO))
     video_id, numbers, console = uuid4(), count(), Console()
     for _ in range(10):
@@ -76,9 +78,19 @@ async def run(arguments: argparse.Namespace) -> None:
     await database.close()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the command line, start what is needed, and go."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance", description=__doc__)
-    parser.add_argument("cassandra", help="host:port")
     parser.add_argument("driver", nargs="?", default="acsylla")
+    parser.add_argument("--cassandra", help="host:port of a Cassandra to use (one of our own)")
     parser.add_argument("--statements", type=int, default=1_000_000)
-    uvloop.run(run(parser.parse_args()))
+    arguments = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="killrvideo-endurance-") as folder,
+        cassandra_of(arguments.cassandra, Path(folder)) as point,
+    ):
+        uvloop.run(run(arguments, point))
+
+
+if __name__ == "__main__":
+    main()

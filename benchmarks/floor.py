@@ -1,7 +1,7 @@
 """The floor: the same reads and writes with bare grpc.aio, uvloop and prepared statements of cassandra-driver, and nothing around them.
 
 No checks, no deadlines, no statuses, no paging tokens. It runs our statements, so that nothing but what stands around them differs.
-`python -m benchmarks.floor PORT CASSANDRA_HOST CASSANDRA_PORT KEYSPACE`
+`python -m benchmarks.floor SERVICE PORT CASSANDRA_HOST CASSANDRA_PORT KEYSPACE`, one service a process, as ours.
 """
 
 import asyncio
@@ -326,14 +326,19 @@ def _preview(row: Any, video_id: Uuid, user_id: Uuid) -> Any:
     )
 
 
-async def _serve(port: int, host: str, cassandra_port: int, keyspace: str) -> None:
-    session = Session(host, cassandra_port, keyspace)
+_REGISTERED: dict[str, tuple[Any, Any]] = {
+    "comments": (Comments, add_CommentsServiceServicer_to_server),
+    "ratings": (Ratings, add_RatingsServiceServicer_to_server),
+    "statistics": (Statistics, add_StatisticsServiceServicer_to_server),
+    "user_management": (Users, add_UserManagementServiceServicer_to_server),
+    "video_catalog": (VideoCatalog, add_VideoCatalogServiceServicer_to_server),
+}
+
+
+async def _serve(slug: str, port: int, host: str, cassandra_port: int, keyspace: str) -> None:
     server = aio.server()
-    add_CommentsServiceServicer_to_server(Comments(session), server)
-    add_RatingsServiceServicer_to_server(Ratings(session), server)
-    add_StatisticsServiceServicer_to_server(Statistics(session), server)
-    add_UserManagementServiceServicer_to_server(Users(session), server)
-    add_VideoCatalogServiceServicer_to_server(VideoCatalog(session), server)
+    servicer, register = _REGISTERED[slug]
+    register(servicer(Session(host, cassandra_port, keyspace)), server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     stop = asyncio.Event()
@@ -343,4 +348,4 @@ async def _serve(port: int, host: str, cassandra_port: int, keyspace: str) -> No
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]))
+    uvloop.run(_serve(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]))

@@ -1,53 +1,81 @@
-"""How cost grows with page depth, with the ratings of one video and with callers: `python -m benchmarks.growth HOST:PORT`.
+"""How cost grows: `python -m benchmarks.growth`, or some of it: `python -m benchmarks.growth videos instances`.
 
-Through the services' own repositories on a Cassandra with the schema in it. Prints tables with bars.
+Through the services' own repositories on a Cassandra of its own (or `--cassandra HOST:PORT`, which is left full of videos), and through the
+client on an etcd of its own. Prints a chart for each.
 """
 
 import argparse
 import asyncio
+import random
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, aclosing
+from datetime import timedelta
+from pathlib import Path
 from statistics import median
 from typing import Any
 from uuid import UUID, uuid1, uuid4
 
 import uvloop
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.servers import cassandra_of
+from client import Services
 from common.database import Database, connect
+from common.messages import now
+from common.registry import open_registry
 from common.settings import Settings
+from infra.etcd import Etcd
+from infra.ports import free_port
+from protos import comments_pb2
+from protos.comments_pb2_grpc import CommentsServiceServicer, add_CommentsServiceServicer_to_server
 from services.comments.repository import INSERT_BY_VIDEO, CommentsRepository
 from services.comments.repository import STATEMENTS as COMMENT_STATEMENTS
 from services.ratings.repository import STATEMENTS as RATING_STATEMENTS
 from services.ratings.repository import RatingsRepository
+from services.video_catalog.repository import STATEMENTS as VIDEO_STATEMENTS
+from services.video_catalog.repository import VideoCatalogRepository
+from services.video_catalog.writing import INSERT_LATEST_VIDEO, INSERT_USER_VIDEO, INSERT_VIDEO, day_of
 
 PAGE = 10
-COMMENTS = 10_000
 DEPTHS = (1, 10, 100, 500, 1000)
+COMMENTS = (100, 1_000, 10_000, 100_000)
+VIDEOS = (1_000, 10_000, 100_000, 1_000_000)
+DAYS = 30
 CALLERS = (1, 2, 4, 8, 16, 32, 64)
-REPEATS = 30
-BAR = 40
+INSTANCES = (1, 10, 50, 100, 200)
+REPEATS, UNTIMED = 100, 20
+WRITERS = 64
+BAR = 30
+
+Chart = list[tuple[str, float]]
 
 
 async def milliseconds(work: Callable[[], Awaitable[Any]]) -> float:
     """The median time of some repetitions."""
     took = []
-    for _ in range(REPEATS):
+    for _ in range(UNTIMED + REPEATS):
         began = time.perf_counter()
         await work()
         took.append((time.perf_counter() - began) * 1000)
-    return median(took)
+    return median(took[UNTIMED:])
 
 
-async def page_depth(database: Database) -> list[tuple[str, float]]:
-    """Milliseconds of the n-th page of a long list."""
-    comments, video_id = CommentsRepository(database), uuid4()
-    ids = [uuid1() for _ in range(COMMENTS)]
-    for at in range(0, COMMENTS, 100):
+async def _comment(database: Database, video_id: UUID, ids: Sequence[UUID]) -> None:
+    for at in range(0, len(ids), 100):
         await database.batch(
             [(INSERT_BY_VIDEO, (video_id, each, video_id, "a comment")) for each in ids[at : at + 100]]
         )
+
+
+async def page_depth(database: Database, _: float) -> dict[str, Chart]:
+    """Pages further and further down a list of ten thousand comments."""
+    comments, video_id = CommentsRepository(database), uuid4()
+    ids = [uuid1() for _ in range(DEPTHS[-1] * PAGE)]
+    await _comment(database, video_id, ids)
     newest_first = ids[::-1]
     found = []
     for depth in DEPTHS:
@@ -56,78 +84,182 @@ async def page_depth(database: Database) -> list[tuple[str, float]]:
         async def page(after: UUID | None = after) -> None:
             await comments.of_video(video_id, PAGE + 1, None, after)
 
-        found.append((f"page {depth}", await milliseconds(page)))
+        found.append((f"page {depth:,}", await milliseconds(page)))
+    return {"A page of ten comments, ms": found}
+
+
+async def comments_of_a_video(database: Database, _: float) -> dict[str, Chart]:
+    """A page of a video with more and more comments, and one more comment on it."""
+    comments, video_id, present = CommentsRepository(database), uuid4(), 0
+    reading, writing = [], []
+    for wanted in COMMENTS:
+        await _comment(database, video_id, [uuid1() for _ in range(wanted - present)])
+        present = wanted
+        name = f"{wanted:,} comments"
+        reading.append((name, await milliseconds(lambda: comments.of_video(video_id, PAGE + 1, None, None))))
+        writing.append((name, await milliseconds(lambda: comments.add(video_id, uuid4(), uuid1(), "one more"))))
+    return {"The newest ten comments of one video, ms": reading, "One more comment on it, ms": writing}
+
+
+async def videos(database: Database, _: float) -> dict[str, Chart]:
+    """What is asked of videos, while there are more and more of them, over thirty days and a thousandth as many users."""
+    catalog, ids, today = VideoCatalogRepository(database), list[UUID](), now()
+    users = [uuid4() for _ in range(VIDEOS[0])]
+    calls: dict[str, Callable[[], Awaitable[Any]]] = {
+        "One video, ms": lambda: catalog.video(random.choice(ids)),
+        "Ten videos by their ids, ms": lambda: catalog.previews(random.sample(ids, PAGE)),
+        "The ten latest, ms": lambda: catalog.latest(PAGE + 1, DAYS, None, None),
+        "The ten latest of a user, ms": lambda: catalog.of_user(random.choice(users), PAGE + 1, None, None),
+    }
+    found: dict[str, Chart] = {name: [] for name in calls}
+    for wanted in VIDEOS:
+
+        async def writer(wanted: int = wanted) -> None:
+            while len(ids) < wanted:
+                video_id, user_id = uuid4(), random.choice(users)
+                ids.append(video_id)
+                added = today - timedelta(milliseconds=random.randrange(DAYS * 86_400_000))
+                name, preview = "A walk through an orchard", "//img.youtube.com/vi/abcdefghijk/hqdefault.jpg"
+                await database.write(
+                    INSERT_VIDEO, video_id, user_id, name, "abcdefghijk", 0, preview, added, "Blossoms.", {"spring"}
+                )
+                await database.write(INSERT_USER_VIDEO, user_id, added, video_id, name, preview)
+                await database.write(INSERT_LATEST_VIDEO, day_of(added), added, video_id, user_id, name, preview)
+
+        await asyncio.gather(*(writer() for _ in range(WRITERS)))
+        for title, work in calls.items():
+            found[title].append((f"{wanted:,} videos", await milliseconds(work)))
     return found
 
 
-async def hot_video(database: Database, seconds: float) -> list[tuple[str, float]]:
-    """Ratings a second on one video by callers that each wait for their answer; the totals are checked."""
+async def _a_second(work: Callable[[], Awaitable[Any]], callers: int, seconds: float) -> tuple[int, float]:
+    """How often callers that each wait for their answer did `work`, in all and a second."""
+    began = time.perf_counter()
+
+    async def caller() -> int:
+        done = 0
+        while time.perf_counter() < began + seconds:
+            await work()
+            done += 1
+        return done
+
+    done = sum(await asyncio.gather(*(caller() for _ in range(callers))))
+    return done, done / (time.perf_counter() - began)
+
+
+async def hot_video(database: Database, seconds: float) -> dict[str, Chart]:
+    """Ratings of one video by more and more callers; the totals are checked each time."""
     found = []
     for callers in CALLERS:
-        ratings, video_id, rated = RatingsRepository(database), uuid4(), 0
-        until = time.perf_counter() + seconds
-
-        async def caller(ratings: RatingsRepository = ratings, video_id: UUID = video_id, until: float = until) -> int:
-            written = 0
-            while time.perf_counter() < until:
-                await ratings.rate(video_id, uuid4(), 3)
-                written += 1
-            return written
-
-        rated = sum(await asyncio.gather(*(caller() for _ in range(callers))))
+        ratings, video_id = RatingsRepository(database), uuid4()
+        rated, rate = await _a_second(lambda: ratings.rate(video_id, uuid4(), 3), callers, seconds)  # noqa: B023
         if await ratings.totals(video_id) != (rated, rated * 3):
             raise SystemExit(f"the totals of {rated} ratings are not exact")
-        found.append((f"{callers} callers", rated / seconds))
-    return found
+        found.append((f"{callers} callers", rate))
+    return {"Ratings of one video, a second": found}
 
 
-async def reading_callers(database: Database, seconds: float) -> list[tuple[str, float]]:
-    """Pages a second by callers that each wait for their answer."""
+async def reading_callers(database: Database, seconds: float) -> dict[str, Chart]:
+    """Pages read by more and more callers."""
     comments, video_id = CommentsRepository(database), uuid4()
-    await database.batch([(INSERT_BY_VIDEO, (video_id, uuid1(), video_id, "a comment")) for _ in range(PAGE)])
-    found = []
-    for callers in CALLERS:
-        until = time.perf_counter() + seconds
-
-        async def caller(until: float = until) -> int:
-            read = 0
-            while time.perf_counter() < until:
-                await comments.of_video(video_id, PAGE, None, None)
-                read += 1
-            return read
-
-        found.append((f"{callers} callers", sum(await asyncio.gather(*(caller() for _ in range(callers)))) / seconds))
-    return found
+    await _comment(database, video_id, [uuid1() for _ in range(PAGE)])
+    return {
+        "Pages of ten comments, a second": [
+            (f"{callers} callers", (await _a_second(lambda: comments.of_video(video_id, PAGE, None, None), callers, seconds))[1])
+            for callers in CALLERS
+        ]
+    }  # fmt: skip
 
 
-def chart(title: str, unit: str, found: list[tuple[str, float]]) -> Table:
-    """A table with a bar for each figure."""
-    table = Table(title=title, title_justify="left")
+class Answering(CommentsServiceServicer):
+    """Answers at once, so that what a caller adds is what is seen."""
+
+    async def GetVideoComments(self, request: Any, context: Any) -> Any:
+        """Nothing."""
+        return comments_pb2.GetVideoCommentsResponse()
+
+
+async def _instances() -> AsyncIterator[str]:
+    """Addresses at which one and the same server answers, one after the other."""
+    server, checks = aio.server(), health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
+    add_CommentsServiceServicer_to_server(Answering(), server)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    await checks.set("killrvideo.comments.CommentsService", health_pb2.HealthCheckResponse.SERVING)
+    ports = [server.add_insecure_port("127.0.0.1:0") for _ in range(INSTANCES[-1])]
+    await server.start()
+    for port in ports:
+        yield f"127.0.0.1:{port}"
+    await server.stop(0)
+
+
+async def instances(folder: Path) -> dict[str, Chart]:
+    """A caller of a service with more and more registered instances: until it knows and has asked all, and what a call takes then."""
+    with Etcd(folder, free_port()) as etcd:
+        settings = Settings.load(etcd=etcd.address, discovery="etcd-v2", ttl=600)
+        registry = await open_registry(settings)
+        finding, calling, registered = [], [], 0
+        async with aclosing(_instances()) as addresses:  # type: ignore[type-var]
+            for wanted in INSTANCES:
+                while registered < wanted:
+                    address = await anext(addresses)
+                    await registry.advertise("CommentsService", address, address, settings.ttl)
+                    registered += 1
+                began = time.perf_counter()
+                async with Services(settings) as services:
+                    pool = services.pool("CommentsService")
+                    while sum(each.health.value == "serving" for each in pool.endpoints.values()) < wanted:
+                        await pool.wait_for_change(1)
+                    finding.append((f"{wanted} instances", (time.perf_counter() - began) * 1000))
+                    request = comments_pb2.GetVideoCommentsRequest(page_size=PAGE)
+                    calling.append((f"{wanted} instances", await milliseconds(lambda: services.comments.GetVideoComments(request))))  # noqa: B023  # fmt: skip
+        await registry.close()
+    return {"A caller knows all instances and that they serve, ms": finding, "A call that is answered at once, ms": calling}  # fmt: skip
+
+
+ON_CASSANDRA = {
+    "pages": page_depth,
+    "comments": comments_of_a_video,
+    "ratings": hot_video,
+    "callers": reading_callers,
+    "videos": videos,
+}
+
+
+def chart(title: str, found: Chart) -> str:
+    """A bar for each figure."""
     most = max(value for _, value in found)
-    table.add_column("")
-    table.add_column(unit, justify="right")
-    table.add_column("")
-    for name, value in found:
-        table.add_row(name, f"{value:,.1f}", "█" * round(value / most * BAR))
-    return table
+    lines = [
+        f"    {name:>18} {value:>9,.{2 if most < 100 else 0}f} {'█' * round(value / most * BAR)}"
+        for name, value in found
+    ]
+    return "\n".join([title, "", *lines, ""])  # fmt: skip
 
 
 async def run(arguments: argparse.Namespace) -> None:
     """One chart after the other."""
-    console = Console(width=100)
-    host, _, port = arguments.cassandra.rpartition(":")
-    settings = Settings.load(cassandra_driver=arguments.driver, database_timeout=30)
-    database = await connect(settings, [(host, int(port))], settings.cassandra_keyspace)
-    await database.prepare([*COMMENT_STATEMENTS, *RATING_STATEMENTS])
-    console.print(chart("A page of ten comments", "ms", await page_depth(database)))
-    console.print(chart("Ratings of one video", "a second", await hot_video(database, arguments.seconds)))
-    console.print(chart("Pages of ten comments", "a second", await reading_callers(database, arguments.seconds)))
-    await database.close()
+    console = Console(width=120)
+    chosen = arguments.what or [*ON_CASSANDRA, "instances"]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="killrvideo-growth-")))
+        if set(chosen) & set(ON_CASSANDRA):
+            point = stack.enter_context(cassandra_of(arguments.cassandra, folder))
+            settings = Settings.load(cassandra_driver=arguments.driver, database_timeout=30)
+            database = await connect(settings, [point], settings.cassandra_keyspace)
+            await database.prepare([*COMMENT_STATEMENTS, *RATING_STATEMENTS, *VIDEO_STATEMENTS])
+            for name, measure in ON_CASSANDRA.items():
+                if name in chosen:
+                    for title, found in (await measure(database, arguments.seconds)).items():
+                        console.print(chart(title, found), highlight=False)
+            await database.close()
+        if "instances" in chosen:
+            for title, found in (await instances(folder / "etcd")).items():
+                console.print(chart(title, found), highlight=False)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("cassandra", help="host:port")
+    parser.add_argument("what", nargs="*", choices=[*ON_CASSANDRA, "instances"], metavar="WHAT", help=f"{', '.join(ON_CASSANDRA)}, instances (all)")  # fmt: skip
+    parser.add_argument("--cassandra", help="host:port of a Cassandra to use (one of our own)")
     parser.add_argument("--driver", default="auto")
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=float, default=4, help="seconds for each number of callers (4)")
     uvloop.run(run(parser.parse_args()))

@@ -59,7 +59,7 @@ def time_of(time_uuid: UUID) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=milliseconds * 1_000_000)
 
 
-def uuid_message(value: UUID | None) -> Uuid:
+def uuid_message(value: UUID | str | None) -> Uuid:
     """A Uuid message, in lower case; all zeros where a row of another tool lacks the id, because every id in an answer is set."""
     return Uuid(value=str(value or NIL))
 

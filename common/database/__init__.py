@@ -6,15 +6,16 @@ A repository lists its statements at its top and calls them with positional valu
     INSERT = Write("INSERT INTO comments_by_video (videoid, commentid, userid) VALUES (?, ?, ?)")
     rows = await database.select(LATEST, video_id, 11)
 
-Timestamps are naive datetimes in UTC, in whole milliseconds; `IN ?` takes a list.
+Timestamps are naive datetimes in UTC, in whole milliseconds; ids are UUIDs, or texts where the row declares IdText; `IN ?` takes a list.
 """
 
-from common.database.interface import Database, DatabaseError, Outcome, Select, Statement, Values, Write
+from common.database.interface import Database, DatabaseError, IdText, Outcome, Select, Statement, Values, Write
 from common.database.opening import connect, wait_for_database
 
 __all__ = [
     "Database",
     "DatabaseError",
+    "IdText",
     "Outcome",
     "Select",
     "Statement",

@@ -40,7 +40,7 @@ from cassandra.query import (
 )
 
 from common.database.availability import Availability, unanswered, unavailable
-from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write
+from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write
 from common.database.rows import row_maker
 from common.deadlines import time_left
 from common.errors import Unavailable
@@ -65,8 +65,8 @@ _AWAY = (
     OverloadedErrorMessage,
     OSError,
 )
-# Types of the driver's own that must not leave it.
-_CONVERSIONS = {set: set}
+# Types of the driver's own that must not leave it, and ids that are wanted as text.
+_CONVERSIONS = {set: set, IdText: str}
 # What says that the statement is wrong. Some errors of the protocol (a syntax error is one) have no exception of their own.
 _REFUSED = (DriverException, ErrorMessage)
 

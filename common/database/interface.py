@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, NewType, Protocol, TypeVar
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 Values = Sequence[Any]
+
+IdText = NewType("IdText", str)
+"""The type of a column with an id that is only passed on: its text, in lower case. Making a UUID of it and a text again costs more than reading it."""
 
 
 @dataclass(frozen=True, eq=False)

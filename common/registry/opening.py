@@ -7,9 +7,6 @@ import ssl
 import urllib.error
 import urllib.request
 
-from common.registry.dns import Dns
-from common.registry.etcd_v2 import EtcdV2
-from common.registry.etcd_v3 import EtcdV3
 from common.registry.interface import Registry
 from common.registry.static import Static
 from common.settings import Settings
@@ -22,18 +19,31 @@ _log = logging.getLogger(__name__)
 
 async def open_registry(settings: Settings) -> Registry:
     """The registry of the settings. `auto` waits, without end, until etcd can be asked which interface it offers."""
+    # Imported only when chosen: what the others need takes up to 5 MB and a tenth of a second.
     match settings.discovery:
         case "static":
             return Static(settings)
         case "dns":
+            from common.registry.dns import Dns
+
             return Dns(settings)
         case "etcd-v2":
-            return EtcdV2(settings)
+            return _etcd(settings, v2=True)
         case "etcd-v3":
-            return EtcdV3(settings)
+            return _etcd(settings, v2=False)
     offers_v2 = await _ask_which(settings)
     _log.info("etcd offers %s", "its v2 keys" if offers_v2 else "v3 only")
-    return EtcdV2(settings) if offers_v2 else EtcdV3(settings)
+    return _etcd(settings, offers_v2)
+
+
+def _etcd(settings: Settings, v2: bool) -> Registry:
+    if v2:
+        from common.registry.etcd_v2 import EtcdV2
+
+        return EtcdV2(settings)
+    from common.registry.etcd_v3 import EtcdV3
+
+    return EtcdV3(settings)
 
 
 async def _ask_which(settings: Settings) -> bool:

@@ -3,14 +3,14 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from common.database import Database, Select, Write
+from common.database import Database, IdText, Select, Write
 
 
 class UserCommentRow(NamedTuple):
     """A comment as the list of its author shows it."""
 
     comment_id: UUID
-    video_id: UUID
+    video_id: IdText
     comment: str
 
 
@@ -18,7 +18,7 @@ class VideoCommentRow(NamedTuple):
     """A comment as the list of its video shows it."""
 
     comment_id: UUID
-    user_id: UUID
+    user_id: IdText
     comment: str
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
-from common.database import Database, Outcome, Select, Write
+from common.database import Database, IdText, Outcome, Select, Write
 from common.errors import AlreadyExists, Unavailable
 from common.messages import cassandra_uuid_order, now
 from common.shield import shielded
@@ -53,13 +53,13 @@ class PreviewRow(NamedTuple):
     added_date: datetime
     name: str
     preview_image_location: str | None
-    user_id: UUID
+    user_id: IdText
 
 
 class UserVideoRow(NamedTuple):
     """A video as the list of its user shows it."""
 
-    video_id: UUID
+    video_id: IdText
     added_date: datetime
     name: str
     preview_image_location: str | None
@@ -68,11 +68,11 @@ class UserVideoRow(NamedTuple):
 class LatestVideoRow(NamedTuple):
     """A video as the list of its day shows it."""
 
-    video_id: UUID
+    video_id: IdText
     added_date: datetime
     name: str
     preview_image_location: str | None
-    user_id: UUID
+    user_id: IdText
 
 
 class Submission(NamedTuple):

@@ -11,7 +11,14 @@ from common.shield import shielded
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.video_catalog_pb2_grpc import VideoCatalogServiceServicer
-from services.video_catalog.repository import Place, PreviewRow, Submission, VideoCatalogRepository
+from services.video_catalog.repository import (
+    LatestVideoRow,
+    Place,
+    PreviewRow,
+    Submission,
+    UserVideoRow,
+    VideoCatalogRepository,
+)
 
 MOST_NAME_CHARACTERS = 1000
 MOST_LOCATION_CHARACTERS = 1000
@@ -85,7 +92,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         found = await self._repository.previews(set(video_ids))
         return messages.GetVideoPreviewsResponse(
             video_previews=[
-                _preview(found[video_id], video_id=sent)
+                _preview(found[video_id], sent, uuid_message(found[video_id].user_id))
                 for video_id, sent in zip(video_ids, request.video_ids, strict=True)
                 if video_id in found
             ]
@@ -101,8 +108,8 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         fields.check()
         rows, last = cut(await self._repository.latest(size + 1, self._latest_days, start, after), size)
         return messages.GetLatestVideoPreviewsResponse(
-            video_previews=[_preview(row, uuid_message(row.video_id)) for row in rows],
-            paging_state=self._latest_pages.write(_LATEST, (to_ms(last.added_date), last.video_id)) if last else "",
+            video_previews=[_preview(row, uuid_message(row.video_id), uuid_message(row.user_id)) for row in rows],
+            paging_state=self._latest_pages.write(_LATEST, _position(last)) if last else "",
         )
 
     async def GetUserVideoPreviews(
@@ -116,11 +123,8 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         rows, last = cut(await self._repository.of_user(user_id, size + 1, start, after), size)
         return messages.GetUserVideoPreviewsResponse(
             user_id=request.user_id,
-            video_previews=[
-                _preview(PreviewRow(*row, user_id=user_id), uuid_message(row.video_id), user_id=request.user_id)
-                for row in rows
-            ],
-            paging_state=self._user_pages.write(str(user_id), (to_ms(last.added_date), last.video_id)) if last else "",
+            video_previews=[_preview(row, uuid_message(row.video_id), request.user_id) for row in rows],
+            paging_state=self._user_pages.write(str(user_id), _position(last)) if last else "",
         )
 
 
@@ -171,12 +175,17 @@ def _place(position: Position | None) -> Place | None:
     return Place(from_ms(added_ms), video_id)
 
 
-def _preview(row: Any, video_id: Uuid, user_id: Uuid | None = None) -> messages.VideoPreview:
+def _position(row: UserVideoRow | LatestVideoRow) -> Position:
+    """What a token holds of the last row of a page."""
+    return to_ms(row.added_date), UUID(row.video_id)
+
+
+def _preview(row: PreviewRow | UserVideoRow | LatestVideoRow, video_id: Uuid, user_id: Uuid) -> messages.VideoPreview:
     """A preview of a row of any of the lists, with the ids as they are to be spelled."""
     return messages.VideoPreview(
         video_id=video_id,
         added_date=timestamp(row.added_date),
         name=row.name or "",
         preview_image_location=row.preview_image_location or "",
-        user_id=user_id or uuid_message(row.user_id),
+        user_id=user_id,
     )

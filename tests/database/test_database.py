@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from cassandra.cluster import Session
 
-from common.database import Database, DatabaseError, Outcome, Select, Write, connect
+from common.database import Database, DatabaseError, IdText, Outcome, Select, Write, connect
 from common.deadlines import set_time_left
 from common.errors import DeadlineExceeded, Unavailable
 from tests.database.keyspace import DRIVERS, KEYSPACE, settings_for
@@ -44,6 +44,13 @@ class Pair(NamedTuple):
     item: int
 
 
+class Ids(NamedTuple):
+    """Ids that are only passed on."""
+
+    id: IdText | None
+    time_id: IdText | None
+
+
 class Total(NamedTuple):
     """A counter."""
 
@@ -60,6 +67,7 @@ ALL = Select(
     "SELECT item, id, time_id, text, moment, words, ids, numbers, links, weight, raw, big, flag FROM items WHERE list = ?",
     Everything,
 )
+IDS = Select("SELECT id, time_id FROM items WHERE list = ?", Ids)
 PAIRS = Select("SELECT list, item FROM items WHERE list = ? LIMIT ?", Pair)
 PAIRS_OF_MANY = Select("SELECT list, item FROM items WHERE list IN ?", Pair)
 EVERY_PAIR = Select("SELECT list, item FROM items", Pair)
@@ -72,7 +80,7 @@ RATE = Write("INSERT INTO totals (video, user, rating) VALUES (?, ?, ?)")
 RATE_IF_NEW = Write("INSERT INTO totals (video, user, rating) VALUES (?, ?, ?) IF NOT EXISTS")
 RATE_IF = Write("UPDATE totals SET rating = ? WHERE video = ? AND user = ? IF rating = ?")
 STATEMENTS = (
-    INSERT, INSERT_ITEM, INSERT_MOMENT, ALL, PAIRS, PAIRS_OF_MANY, EVERY_PAIR, PAIRS_OF_ONE, COUNT, COUNTED, CLAIM, TO_VERSION, RATE, RATE_IF_NEW, RATE_IF
+    INSERT, INSERT_ITEM, INSERT_MOMENT, ALL, IDS, PAIRS, PAIRS_OF_MANY, EVERY_PAIR, PAIRS_OF_ONE, COUNT, COUNTED, CLAIM, TO_VERSION, RATE, RATE_IF_NEW, RATE_IF
 )  # fmt: skip
 
 MOMENT = datetime(2026, 11, 22, 10, 11, 12, 1000)
@@ -121,6 +129,13 @@ async def test_every_type_comes_back_as_it_was_written(database: Database) -> No
     assert [type(value) for value in read] == [type(value) for value in row]
     assert await database.select_one(ALL, key) == row
     assert isinstance(read, Everything)
+
+
+async def test_ids_that_are_only_passed_on_are_texts_in_lower_case(database: Database) -> None:
+    key, one, other = uuid4(), uuid4(), uuid1()
+    await database.write(INSERT, key, 1, one, other, *[None] * 10)
+    await database.write(INSERT, key, 2, *[None] * 12)
+    assert await database.select(IDS, key) == [(str(one), str(other)), (None, None)]
 
 
 async def test_nulls_come_back_as_none_and_so_do_empty_collections_unless_frozen(database: Database) -> None:

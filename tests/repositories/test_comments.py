@@ -24,16 +24,16 @@ def same_moment(moment: UUID, *clocks: int) -> list[UUID]:
 async def test_a_comment_is_found_by_its_video_and_by_its_user(comments: CommentsRepository) -> None:
     video, user, comment_id = uuid4(), uuid4(), uuid1()
     await comments.add(video, user, comment_id, "one\ntwo 🥧")
-    assert await comments.of_video(video, 10, None, None) == [(comment_id, user, "one\ntwo 🥧")]
-    assert await comments.of_user(user, 10, None, None) == [(comment_id, video, "one\ntwo 🥧")]
+    assert await comments.of_video(video, 10, None, None) == [(comment_id, str(user), "one\ntwo 🥧")]
+    assert await comments.of_user(user, 10, None, None) == [(comment_id, str(video), "one\ntwo 🥧")]
 
 
 async def test_the_same_id_again_overwrites(comments: CommentsRepository) -> None:
     video, user, comment_id = uuid4(), uuid4(), uuid1()
     for text in ("first", "second"):
         await comments.add(video, user, comment_id, text)
-    assert await comments.of_video(video, 10, None, None) == [(comment_id, user, "second")]
-    assert await comments.of_user(user, 10, None, None) == [(comment_id, video, "second")]
+    assert await comments.of_video(video, 10, None, None) == [(comment_id, str(user), "second")]
+    assert await comments.of_user(user, 10, None, None) == [(comment_id, str(video), "second")]
 
 
 async def test_lists_are_newest_first_in_the_order_we_reckon_with_also_within_a_moment(

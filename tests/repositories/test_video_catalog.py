@@ -221,25 +221,29 @@ async def test_videos_of_one_moment_are_each_listed_once_whatever_the_page(
             "INSERT INTO user_videos (userid, added_date, videoid, name, preview_image_location) VALUES (%s, %s, %s, 'n', 'p')",
             (user_id, when, video_id),
         )
-    whole = [(row.added_date, row.video_id) for row in await videos.of_user(user_id, 100, None, None)]
+    whole = [(row.added_date, UUID(row.video_id)) for row in await videos.of_user(user_id, 100, None, None)]
     assert sorted(whole) == sorted(rows)
     for size in (1, 2, 3, 5, 16):
         paged: list[tuple[datetime, UUID]] = []
         place: Place | None = None
         while page := await videos.of_user(user_id, size, None, place):
-            paged += [(row.added_date, row.video_id) for row in page]
+            paged += [(row.added_date, UUID(row.video_id)) for row in page]
             place = Place(*paged[-1])
         assert paged == whole, size
     start = Place(*whole[7])
-    assert [row.video_id for row in await videos.of_user(user_id, 100, start, None)] == [each for _, each in whole[7:]]
-    assert [row.video_id for row in await videos.of_user(user_id, 100, start, Place(*whole[9]))] == [
+    assert [UUID(row.video_id) for row in await videos.of_user(user_id, 100, start, None)] == [
+        each for _, each in whole[7:]
+    ]
+    assert [UUID(row.video_id) for row in await videos.of_user(user_id, 100, start, Place(*whole[9]))] == [
         each for _, each in whole[10:]
     ]
-    assert [row.video_id for row in await videos.of_user(user_id, 100, start, Place(*whole[3]))] == [
+    assert [UUID(row.video_id) for row in await videos.of_user(user_id, 100, start, Place(*whole[3]))] == [
         each for _, each in whole[7:]
     ]
     same_moment = [each for when, each in whole if when <= whole[7][0]]
-    assert [row.video_id for row in await videos.of_user(user_id, 100, Place(whole[7][0], None), None)] == same_moment
+    assert [
+        UUID(row.video_id) for row in await videos.of_user(user_id, 100, Place(whole[7][0], None), None)
+    ] == same_moment
 
 
 async def test_the_latest_walk_back_over_days_without_videos_to_the_end_of_the_window(
@@ -255,14 +259,14 @@ async def test_the_latest_walk_back_over_days_without_videos_to_the_end_of_the_w
             " VALUES (%s, %s, %s, %s, 'n', 'p')",
             (f"{moment:%Y%m%d}", *rows[-1], uuid4()),
         )
-    whole = [(row.added_date, row.video_id) for row in await videos.latest(100, 30, None, None)]
+    whole = [(row.added_date, UUID(row.video_id)) for row in await videos.latest(100, 30, None, None)]
     assert sorted(whole) == sorted(rows[:-1])
     assert [when for when, _ in whole] == sorted((when for when, _ in whole), reverse=True)
     for size in (1, 2, 3, 7):
         paged: list[tuple[datetime, UUID]] = []
         place: Place | None = None
         while page := await videos.latest(size, 30, None, place):
-            paged += [(row.added_date, row.video_id) for row in page]
+            paged += [(row.added_date, UUID(row.video_id)) for row in page]
             place = Place(*paged[-1])
         assert paged == whole, size
     assert len(await videos.latest(100, 50, None, None)) == 9

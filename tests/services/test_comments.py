@@ -7,6 +7,7 @@ from uuid import UUID, uuid1, uuid4
 import pytest
 from grpc import aio
 
+from common.database import IdText
 from common.messages import cassandra_time_uuid_order
 from protos import comments_pb2 as messages
 from protos.comments_pb2_grpc import CommentsServiceStub, add_CommentsServiceServicer_to_server
@@ -30,7 +31,7 @@ class CommentsInADict:
 
     async def of_user(self, user_id: UUID, most: int, start: UUID | None, after: UUID | None) -> list[UserCommentRow]:
         rows = [
-            UserCommentRow(key, video, text)
+            UserCommentRow(key, IdText(str(video)), text)
             for key, (video, user, text) in self._newest_first(start, after)
             if user == user_id
         ]
@@ -40,7 +41,7 @@ class CommentsInADict:
         self, video_id: UUID, most: int, start: UUID | None, after: UUID | None
     ) -> list[VideoCommentRow]:
         rows = [
-            VideoCommentRow(key, user, text)
+            VideoCommentRow(key, IdText(str(user)), text)
             for key, (video, user, text) in self._newest_first(start, after)
             if video == video_id
         ]

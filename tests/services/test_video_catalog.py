@@ -9,6 +9,7 @@ import grpc
 import pytest
 from grpc import aio
 
+from common.database import IdText
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.video_catalog_pb2_grpc import VideoCatalogServiceStub, add_VideoCatalogServiceServicer_to_server
@@ -39,16 +40,20 @@ class VideosInADict:
 
     async def of_user(self, user_id: UUID, most: int, start: Place | None, after: Place | None) -> list[UserVideoRow]:
         rows = [self._preview(video) for video in self.videos.values() if video.user_id == user_id]
-        return [UserVideoRow(*row[:4]) for row in self._behind(rows, start, after)[:most]]
+        return [UserVideoRow(IdText(str(row.video_id)), *row[1:4]) for row in self._behind(rows, start, after)[:most]]
 
     async def latest(self, most: int, days: int, start: Place | None, after: Place | None) -> list[LatestVideoRow]:
         rows = [self._preview(video) for video in self.videos.values()]
-        return [LatestVideoRow(*row) for row in self._behind(rows, start, after)[:most]]
+        return [LatestVideoRow(IdText(str(row.video_id)), *row[1:]) for row in self._behind(rows, start, after)[:most]]
 
     @staticmethod
     def _preview(video: Video) -> PreviewRow:
         return PreviewRow(
-            video.video_id, video.added_date, video.name, video.preview_image_location or None, video.user_id
+            video.video_id,
+            video.added_date,
+            video.name,
+            video.preview_image_location or None,
+            IdText(str(video.user_id)),
         )
 
     @staticmethod

@@ -1,0 +1,87 @@
+"""What is measured: a Cassandra with the schema in it, one of our services, the floor."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from infra.cassandra import Cassandra
+from infra.layout import PYTHON, ROOT
+from infra.ports import free_port
+from infra.processes import Process
+
+READY_SECONDS = 120
+KEYSPACE = "killrvideo"
+
+
+class Served(Process):
+    """A server on a port of its own. `started` is the seconds from its start to its first answer."""
+
+    def __init__(self, name: str, arguments: list[str], port: int, log: Path, environment: dict[str, str]) -> None:
+        super().__init__(name, [str(PYTHON), "-m", *arguments], log, environment=environment, folder=ROOT)
+        self.address = f"127.0.0.1:{port}"
+        self.started = 0.0
+
+    def is_ready(self) -> bool:
+        """Whether it answers; our servers say so themselves."""
+        with grpc.insecure_channel(self.address) as channel:
+            try:
+                grpc.channel_ready_future(channel).result(timeout=0.2)
+                health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+                return bool(health.status == health_pb2.HealthCheckResponse.SERVING)
+            except grpc.FutureTimeoutError:
+                return False
+            except grpc.RpcError as error:
+                return error.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+@contextmanager
+def cassandra_of(address: str | None, folder: Path) -> Iterator[tuple[str, int]]:
+    """The Cassandra at `address`, or one of our own for this run; with the schema in it."""
+    with ExitStack() as stack:
+        if address:
+            host, _, port = address.rpartition(":")
+            point = host, int(port)
+        else:
+            node = stack.enter_context(Cassandra(folder / "cassandra", free_port(), heap_mb=1024))
+            point = node.host, node.port
+        schema = Process(
+            "schema", [str(PYTHON), "-m", "schema"], folder / "schema.log", environment=static(point), folder=ROOT
+        )
+        schema.start()
+        if schema.wait_end(READY_SECONDS):
+            raise SystemExit(f"the schema step failed:\n{schema.log_end()}")
+        yield point
+
+
+def static(point: tuple[str, int]) -> dict[str, str]:
+    """The settings of a process that looks for nothing."""
+    return {"KILLRVIDEO_DISCOVERY": "static", "KILLRVIDEO_DSE_CONTACT_POINTS": f"{point[0]}:{point[1]}"}
+
+
+@contextmanager
+def ours(slug: str, driver: str, point: tuple[str, int], folder: Path) -> Iterator[Served]:
+    """One of our services, started and ready."""
+    port = free_port()
+    environment = {
+        **static(point),
+        "KILLRVIDEO_CASSANDRA_DRIVER": driver,
+        "KILLRVIDEO_LISTEN_PORT": str(port),
+    }
+    process = Served(slug, [f"services.{slug}"], port, folder / f"{slug}-{driver}.log", environment)
+    began = time.monotonic()
+    with process:
+        process.started = time.monotonic() - began
+        yield process
+
+
+@contextmanager
+def floor(slug: str, point: tuple[str, int], folder: Path) -> Iterator[Served]:
+    """The floor server of one of the services, started and ready."""
+    port = free_port()
+    arguments = ["benchmarks.floor", slug, str(port), point[0], str(point[1]), KEYSPACE]
+    with Served("floor", arguments, port, folder / f"floor-{slug}.log", {}) as process:
+        yield process
