@@ -4,6 +4,7 @@ What it reads is not yet what a repository expects: ids are texts and moments kn
 such is converted. The columns of conditional writes are not declared, so their types are asked of Cassandra once.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ class AcsyllaDriver:
         """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
         try:
             datacenter = settings.cassandra_datacenter or await _datacenter(settings, contact_points)
-            session = await _cluster(settings, contact_points, datacenter).create_session(keyspace)
+            session = await _session(settings, contact_points, datacenter, keyspace)
         except errors.CassException as error:
             where = ", ".join(f"{host}:{port}" for host, port in contact_points)
             raise Unavailable(f"no connection to {where}: {error}") from error
@@ -242,12 +243,29 @@ def _outcome(result: Any, columns: dict[str, Convert]) -> Outcome:
 
 async def _datacenter(settings: Settings, contact_points: list[tuple[str, int]]) -> str:
     """The data centre of the first contact point that answers, so that no statement goes to another one."""
-    session = await _cluster(settings, contact_points, None).create_session()
+    session = await _session(settings, contact_points, None, None)
     try:
         result = await session.execute(acsylla.create_statement("SELECT data_center FROM system.local"))
         return str(result.first().as_tuple()[0])
     finally:
         await session.close()
+
+
+async def _session(
+    settings: Settings, contact_points: list[tuple[str, int]], datacenter: str | None, keyspace: str | None
+) -> Any:
+    """A session of the driver. Who is cancelled meanwhile waits until the attempt has ended, by its time-out if need be.
+
+    The driver blocks the whole process, for good, when a session is dropped that is still connecting.
+    """
+    attempt = asyncio.ensure_future(_cluster(settings, contact_points, datacenter).create_session(keyspace))
+    try:
+        return await asyncio.shield(attempt)
+    except asyncio.CancelledError:
+        await asyncio.wait([attempt])
+        if attempt.exception() is None:
+            await attempt.result().close()
+        raise
 
 
 def _cluster(settings: Settings, contact_points: list[tuple[str, int]], datacenter: str | None) -> Any:

@@ -3,6 +3,7 @@
 import itertools
 import re
 import signal
+import socket
 import threading
 import time
 import urllib.request
@@ -71,6 +72,18 @@ class TestStart:
         wait_until(lambda: "waiting for Cassandra" in process.log_text(), 15, "it waits")
         process.send(signum)
         assert process.wait_end(10) == 0
+
+    def test_a_signal_ends_the_wait_for_a_cassandra_that_takes_connections_and_answers_none(
+        self, start_service: StartService
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(30)
+            points = f"127.0.0.1:{silent.getsockname()[1]}"
+            process = start_service("comments", wait=False, KILLRVIDEO_DSE_CONTACT_POINTS=points)
+            held, _ = silent.accept()
+            with held:
+                process.terminate()
+                assert process.wait_end(10) == 0
 
 
 class TestStop:
