@@ -15,9 +15,11 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import aio
+from grpc_health.v1 import health
 
 from common.deadlines import set_time_left
 from common.errors import InvalidArgument, ResourceExhausted, ServiceError
+from common.line import Line
 from common.settings import Settings
 
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -33,6 +35,9 @@ _OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 200),
     ("grpc.http2.max_ping_strikes", 0),
+    # Of a line of more than a thousand gRPC by itself cancels some without a word; common/line.py refuses them, and says so.
+    ("grpc.server.max_pending_requests", 5_000),
+    ("grpc.server.max_pending_requests_hard_limit", 10_000),
 ]
 
 
@@ -47,6 +52,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         self._most, self._slow = settings.max_calls, settings.slow_call
         self._every_call = settings.logging_level == "debug"
         self._wrapped: dict[str, Any] = {}
+        self.line = Line()
         self.under_way = 0
 
     async def intercept_service(
@@ -70,8 +76,9 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         self, method: str, handle: Callable[[Any, Any], Awaitable[Message]], read: Callable[[bytes], Message]
     ) -> Callable[[Any, Any], Awaitable[Message]]:
         async def call(sent: bytes, context: Any) -> Message:
-            if self.under_way >= self._most:
-                await _abort(context, ResourceExhausted(f"this instance is working on {self._most} calls already"))
+            self.line.seen += 1
+            if self.under_way >= self._most or self.line.too_long:
+                await _abort(context, ResourceExhausted("This instance has more calls than it can work on."))
             self.under_way += 1
             began = time.monotonic()
             try:
@@ -138,9 +145,17 @@ def new_server(settings: Settings) -> tuple[aio.Server, Interceptor]:
     """A server that is not bound yet, and its interceptor, which knows how many calls are under way."""
     interceptor = Interceptor(settings)
     server = aio.server(interceptors=[interceptor], options=_OPTIONS)
-    # Generated code hands every method over twice, for good measure. By the second way gRPC waits for each method apart, and every call
-    # costs more the more methods there are; by the first it waits once, and the interceptor knows the handlers anyway.
-    server.add_registered_method_handlers = lambda *_: None  # type: ignore[attr-defined]  # left out of the stubs
+    give_own_line = server.add_registered_method_handlers  # type: ignore[attr-defined]  # left out of the stubs
+
+    def add_registered_method_handlers(service: str, handlers: Any) -> None:
+        """Generated code hands every method over a second time in this way, by which gRPC lets its calls stand in a line of their own.
+
+        Each line more makes every call dearer. Only health needs one: it is to be answered also while the other calls wait.
+        """
+        if service == health.SERVICE_NAME:
+            give_own_line(service, handlers)
+
+    server.add_registered_method_handlers = add_registered_method_handlers  # type: ignore[attr-defined]
     return server, interceptor
 
 

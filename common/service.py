@@ -122,19 +122,20 @@ async def _serving(
     names = [service.full_name for service in services]
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     bind(server, settings, port)
-    await server.start()
-    await status.set(True)
-    _log.info("serving %s on %s:%d", ", ".join(service.name for service in services), settings.listen_host, port)
-    try:
-        yield status
-    finally:
-        _log.info("finishing %d calls under way", interceptor.under_way)
-        await server.stop(settings.drain)
-        unfinished = await finish_shielded(2)
-        _log.info(
-            "server stopped" if not unfinished else "server stopped, %d writes unfinished",
-            *([unfinished] if unfinished else []),
-        )
+    async with interceptor.line.watched(server):
+        await server.start()
+        await status.set(True)
+        _log.info("serving %s on %s:%d", ", ".join(service.name for service in services), settings.listen_host, port)
+        try:
+            yield status
+        finally:
+            _log.info("finishing %d calls under way", interceptor.under_way)
+            await server.stop(settings.drain)
+            unfinished = await finish_shielded(2)
+            _log.info(
+                "server stopped" if not unfinished else "server stopped, %d writes unfinished",
+                *([unfinished] if unfinished else []),
+            )
 
 
 @asynccontextmanager

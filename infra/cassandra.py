@@ -1,5 +1,6 @@
 """Cassandra for one machine: CassandraDaemon on the jars of infra/pom.xml, with a configuration of our own written for each node."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -86,7 +87,7 @@ class Cassandra(Process):
         self.login = login
         self.tls = tls
         self._values = {
-            "folder": str(self.data),
+            "folder": json.dumps(str(self.data), ensure_ascii=False)[1:-1],  # stands in quotes
             "host": host,
             "port": str(port),
             "storage_port": str(self.storage_port),
@@ -110,7 +111,7 @@ class Cassandra(Process):
             "-Djdk.attach.allowAttachSelf=true",
             "-Dio.netty.tryReflectionSetAccessible=true",
             f"-javaagent:{_jamm(jars)}",
-            f"-Dcassandra.config=file://{self.data}/cassandra.yaml",
+            f"-Dcassandra.config={(self.data / 'cassandra.yaml').as_uri()}",
             f"-Dcassandra.storagedir={self.data}",
             f"-Dlogback.configurationFile={self.data}/logback.xml",
             # One machine: nobody to wait for.
@@ -122,7 +123,16 @@ class Cassandra(Process):
             f"{jars}/*",
             "org.apache.cassandra.service.CassandraDaemon",
         ]
-        super().__init__("Cassandra", command, self.data / "start.log", stop_seconds=6.0)
+        super().__init__(
+            "Cassandra",
+            command,
+            self.data / "start.log",
+            # Without a locale Java reads no name of a file that has more than ASCII in it.
+            environment={"LC_ALL": "C.UTF-8"},
+            # Its log's name is relative, because a % in a path would be taken for a part of the pattern of older logs' names.
+            folder=self.data,
+            stop_seconds=6.0,
+        )
 
     @property
     def address(self) -> str:

@@ -21,11 +21,17 @@ from infra.layout import DATA, LOGS, PYTHON, ROOT, RUN
 from infra.ports import require_free
 from infra.processes import Process
 from infra.settings import InfraSettings, misspelled
-from infra.setup import say
+from infra.setup import free_mb, full_disk, require_space, say
 from infra.supervision import base_ports, write_configuration
 
 READY = RUN / "ready"
 """There while everything serves; `make start` waits for it."""
+
+RUN_MB = 300
+"""What etcd's and Cassandra's logs of changes take at their start, and a little more."""
+
+LEAST_MB = 70
+"""With less, the next file that etcd lays out in advance does not fit."""
 
 _READY_SECONDS = 900.0
 _PATIENCE_SECONDS = 10.0
@@ -157,6 +163,7 @@ def run(settings: InfraSettings) -> int:
     READY.unlink(missing_ok=True)
     machine = Machine(settings)
     machine.check_ports()
+    require_space(RUN_MB)
     say("starting etcd, Cassandra, the schema step and the seven services")
     with machine.started():
         try:
@@ -165,6 +172,11 @@ def run(settings: InfraSettings) -> int:
             # Asked to stop while everything ran: that is how it is meant to end.
             if not READY.exists():
                 raise Stopped from None
+        except InfraError as error:
+            # What databases say of a full disk is a page long, and each says it in its own way.
+            if free_mb() < LEAST_MB:
+                raise full_disk() from error
+            raise
         finally:
             READY.unlink(missing_ok=True)
             say("stopping")

@@ -90,7 +90,7 @@ def set_up_environment() -> None:
     """The virtual environment with the pinned requirements."""
     if environment_is_ready():
         return
-    _require_space()
+    require_space(FREE_MB)
     marker = VENV / "complete"
     if marker.exists():
         # The requirements have changed: pip brings the environment up to date. Without the marker one cannot know what is half there.
@@ -138,7 +138,7 @@ def set_up_cassandra() -> None:
         return
     java = find_java()
     maven = _find_maven()
-    _require_space()
+    require_space(FREE_MB)
     partial = home.with_name(f"{home.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     progress = Progress(f"Cassandra {CASSANDRA_VERSION}", None)
@@ -241,7 +241,7 @@ def say(line: str) -> None:
 def in_a_sentence(error: OSError) -> str | None:
     """What a person can do about the error; None for one that is not of his making."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return str(_full_disk())
+        return str(full_disk())
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (
             f"{error.filename}: {error.strerror}; this user must be able to write there. If an earlier command ran as root, "
@@ -250,9 +250,10 @@ def in_a_sentence(error: OSError) -> str | None:
     return None
 
 
-def _full_disk() -> InfraError:
+def full_disk() -> InfraError:
+    """The sentence for a full disk."""
     return InfraError(
-        f"the disk of {LOCAL} is full ({_free_mb()} MB free): make room and repeat the command; it goes on where it is safe to"
+        f"the disk of {LOCAL} is full ({free_mb()} MB free): make room and repeat the command; it goes on where it is safe to"
     )
 
 
@@ -288,7 +289,7 @@ def _run(
             raise
     if code:
         if any("No space left on device" in line for line in lines):
-            raise _full_disk()
+            raise full_disk()
         if any(map(_NO_ANSWER.search, lines)):
             failure = f"{failure}, because the network did not answer"
         # What Maven says after that is how to debug Maven.
@@ -300,14 +301,16 @@ def _run(
         raise InfraError(f"{failure}:\n" + "\n".join(wrong[:8]))
 
 
-def _require_space() -> None:
-    if _free_mb() < FREE_MB:
+def require_space(needed_mb: int) -> None:
+    """Raise InfraError if the disk of .local/ has less room."""
+    if free_mb() < needed_mb:
         raise InfraError(
-            f"only {_free_mb()} MB are free on the disk of {LOCAL}, and the set-up with its data needs {FREE_MB} MB: make room"
+            f"only {free_mb()} MB are free on the disk of {LOCAL}, and {needed_mb} MB are needed: make room"
         )
 
 
-def _free_mb() -> int:
+def free_mb() -> int:
+    """What is free on the disk of .local/."""
     return shutil.disk_usage(LOCAL).free // 1_000_000
 
 

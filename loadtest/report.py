@@ -14,7 +14,7 @@ from loadtest.generator import histogram
 from loadtest.run import Result, Second
 
 PERCENTILES = (50, 90, 99, 99.9, 100)
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 900, 170, 60, 24
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 900, 170, 60, 34, 28
 _COLOURS = ("#1b6ca8", "#2a9d8f", "#e9a23b", "#c8553d", "#7a5195", "#4d4d4d", "#84a98c", "#d4a5a5")
 
 
@@ -148,6 +148,9 @@ def _chart(
         return '<p class="note">nothing to show</p>'
     last = max(seconds[-1].at, 1.0)
     highest = max((value for values in series.values() for value in values), default=0) or 1.0
+    even = _even_step(highest)
+    if not logarithmic:
+        highest = math.ceil(highest / even) * even
 
     def scale(value: float) -> float:
         if logarithmic:
@@ -158,21 +161,23 @@ def _chart(
         return _LEFT + at / last * (_WIDTH - _LEFT - 10)
 
     def y(value: float) -> float:
-        return (_HEIGHT - _BOTTOM) * (1 - scale(value)) + 14
+        return (_HEIGHT - _BOTTOM) * (1 - scale(value)) + _TOP
 
     ticks = (
         [10.0**power for power in range(-1, 6) if 10.0**power <= highest]
         if logarithmic
-        else [highest * part / 4 for part in range(5)]
+        else [even * part for part in range(round(highest / even) + 1)]
     )
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + 40}" width="100%" role="img">']
     for tick in ticks:
         parts.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - 10}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#eee"/><text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:,.4g}</text>'
         )
-    for at, what in marks:
+    for number, (at, what) in enumerate(marks):  # neighbours' words stand one above the other
+        line, word, anchor = f"{x(at):.1f}", 11 + 12 * (number % 2), "end" if at > last * 0.9 else "start"
         parts.append(
-            f'<line x1="{x(at):.1f}" x2="{x(at):.1f}" y1="14" y2="{_HEIGHT - 10}" stroke="#999" stroke-dasharray="3 3"><title>{html.escape(what)}</title></line><text x="{x(at) + 3:.1f}" y="11">{html.escape(what)}</text>'
+            f'<line x1="{line}" x2="{line}" y1="{word - 8}" y2="{_HEIGHT - _BOTTOM + _TOP}" stroke="#999" stroke-dasharray="3 3"/>'
+            f'<text x="{line}" y="{word}" dx="{-3 if anchor == "end" else 3}" text-anchor="{anchor}">{html.escape(what)}</text>'
         )
     for number, (name, values) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]
@@ -185,3 +190,9 @@ def _chart(
         at = last * part / 5
         parts.append(f'<text x="{x(at):.1f}" y="{_HEIGHT + 6}" text-anchor="middle">{at:.0f} s</text>')
     return "".join(parts) + "</svg>"
+
+
+def _even_step(highest: float) -> float:
+    """The distance of the lines of a chart: 1, 2 or 5 times a power of ten, so that there are about four."""
+    power = 10.0 ** math.floor(math.log10(highest / 4))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= highest / 4)

@@ -1,9 +1,15 @@
-"""As much of `kubectl kustomize` as our manifests use, so that what a cluster would get can be looked at without one."""
+"""As much of `kubectl kustomize` as our manifests use, so that what a cluster would get can be looked at without one.
 
+`python -m tests.deploy.kustomize FOLDER ...` holds every object of the folders against Kubernetes' strict schemas (requirements-ci.txt).
+"""
+
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+KUBERNETES = "1.37"
 
 Object = dict[str, Any]
 
@@ -90,3 +96,18 @@ def _labelled(thing: Object) -> list[dict[str, str]]:
 def _pod(thing: Object) -> Object:
     pod: Object = thing.get("spec", {}).get("template", {}).get("spec", {})
     return pod
+
+
+def main() -> None:
+    """Hold the objects of the folders named on the command line against the schemas; ends with an exception at the first that differs."""
+    import kubernetes_validate
+
+    for folder in sys.argv[1:]:
+        objects = build(Path(folder))
+        for thing in objects:
+            kubernetes_validate.validate(thing, KUBERNETES, strict=True)
+        print(f"{folder}: {len(objects)} objects as the schemas of Kubernetes {KUBERNETES} want them")
+
+
+if __name__ == "__main__":
+    main()

@@ -121,9 +121,11 @@ def test_cassandra_answers_a_query_and_a_stopped_port_does_not(bare_cassandra: C
     assert not answers("127.0.0.1", free_port())
 
 
-def test_cassandra_with_a_login_answers_nobody_else(tmp_path: Path) -> None:
+def test_cassandra_with_a_login_answers_nobody_else_also_in_a_folder_with_an_odd_name(tmp_path: Path) -> None:
     login = Login("cassandra", "cassandra")
-    with Cassandra(tmp_path, free_port(), login=login) as node:
+    folder = tmp_path / '100%d of é, "it" & more'
+    with Cassandra(folder, free_port(), login=login) as node:
         assert answers(node.host, node.port, login=login)
+        assert (folder / "system.log").exists()
         assert not answers(node.host, node.port)
         assert not answers(node.host, node.port, login=Login("cassandra", "wrong"))

@@ -258,7 +258,7 @@ def test_a_disk_without_room_is_told_before_the_set_up_begins(tmp_path: Path, mo
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10_000_000_000, 9_700_000_000, 300_000_000))
     with pytest.raises(InfraError, match="only 300 MB are free"):
-        setup._require_space()
+        setup.require_space(1200)
 
 
 def test_a_step_that_fills_the_disk_says_so(tmp_path: Path) -> None:
