@@ -131,19 +131,25 @@ def pairs(run: str) -> list[str]:
 
 
 def terms(text: str) -> list[str]:
-    """What the index holds of a text, in order, each as often as it occurs; stop words are among them.
+    """What the index holds of a text, in order, each as often as it occurs; stop words are among them."""
+    return [term for word in folded(text) for term in _terms_of(word)]
 
-    An unspaced run gives its pairs and its single characters, so that a query of one character finds it too.
-    """
-    found: list[str] = []
-    for word in folded(text):
-        if is_unspaced(word):
-            found.extend(pairs(word))
-            if len(word) > 1:
-                found.extend(word)
-        else:
-            found.append(stem(word))
-    return found
+
+def _terms_of(word: str) -> list[str]:
+    """What the index holds of a folded word. An unspaced run gives its pairs and its single characters, so that one character finds it too."""
+    if not is_unspaced(word):
+        return [stem(word)]
+    return [*pairs(word), *word] if len(word) > 1 else [word]
+
+
+def holds_any(text: str, wanted: set[str]) -> bool:
+    """Whether a text has one of some words of the index. Of a long text few words are looked at closely: no ending that is taken off is a beginning."""
+    beginnings = {term[0] for term in wanted}
+    return any(
+        not wanted.isdisjoint(_terms_of(word))
+        for word in set(folded(text))
+        if word[0] in beginnings or is_unspaced(word)
+    )
 
 
 def suggested_terms(name: str, tags: Iterable[str]) -> set[str]:

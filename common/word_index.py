@@ -23,10 +23,11 @@ NAME_LENGTH_NORM, TAGS_LENGTH_NORM, DESCRIPTION_LENGTH_NORM = 0.3, 0.4, 0.75
 SATURATION = 1.5
 """BM25's k1, on the scale of the weights: one occurrence in a name is worth three quarters of what many are."""
 
-SHORTEST_NORM, LONGEST_NORM = 0.7, 1.35
+SHORTEST_NORM, SHORTEST_DESCRIPTION_NORM = 0.7, 0.55
+LONGEST_NAME_NORM, LONGEST_TAGS_NORM = 1.35, 1.05
 """How much the length of a field may change what an occurrence counts: so that one in a name always counts more than one in a tag, and one in
-a tag more than one in a description, however short or long they are (4 / 1.35 > 2 / 0.7, 2 / 1.35 > 1 / 0.7). Only a long description may
-count less still."""
+a tag more than one in a description, however short or long they are (4 / 1.35 > 2 / 0.7, 2 / 1.05 > 1 / 0.55). Only a long description may
+count less still. Descriptions differ most in length, so theirs has the most room."""
 
 _SMALL, _LARGE = 8, 12  # bits of a count and of the length of a description
 _MOST_SMALL, _MOST_LARGE = (1 << _SMALL) - 1, (1 << _LARGE) - 1
@@ -133,13 +134,13 @@ class Scale:
         frequency = 0.0
         if in_name:
             norm = 1 - NAME_LENGTH_NORM + self._name * (counts >> (2 * _SMALL + _LARGE) & _MOST_SMALL)
-            frequency += NAME_WEIGHT * in_name / min(max(norm, SHORTEST_NORM), LONGEST_NORM)
+            frequency += NAME_WEIGHT * in_name / min(max(norm, SHORTEST_NORM), LONGEST_NAME_NORM)
         if in_tags:
             norm = 1 - TAGS_LENGTH_NORM + self._tags * (counts >> (_SMALL + _LARGE) & _MOST_SMALL)
-            frequency += TAGS_WEIGHT * in_tags / min(max(norm, SHORTEST_NORM), LONGEST_NORM)
+            frequency += TAGS_WEIGHT * in_tags / min(max(norm, SHORTEST_NORM), LONGEST_TAGS_NORM)
         if in_description:
             norm = 1 - DESCRIPTION_LENGTH_NORM + self._description * (counts >> _SMALL & _MOST_LARGE)
-            frequency += DESCRIPTION_WEIGHT * in_description / max(norm, SHORTEST_NORM)
+            frequency += DESCRIPTION_WEIGHT * in_description / max(norm, SHORTEST_DESCRIPTION_NORM)
         return frequency / (SATURATION + frequency)
 
 

@@ -2,13 +2,18 @@
 
 python -m benchmarks.quality movielens FOLDER      suggestions
 python -m benchmarks.quality search FOLDER         known-item search
+python -m benchmarks.quality judged FOLDER         search with judged questions
+
+And what they cost, on generated data:
+
+python -m benchmarks.quality cost --videos 1000
 """
 
 import argparse
 import asyncio
 from pathlib import Path
 
-from benchmarks.quality import known_items, movielens
+from benchmarks.quality import cost, judged, known_items, movielens
 
 
 def main() -> None:
@@ -26,9 +31,25 @@ def main() -> None:
     command.add_argument("folder", type=Path)
     command.add_argument("--loaded", action="store_true", help="the data are in already: do not load them again")
     command.set_defaults(measure="search")
+    command = commands.add_parser("judged", help="search on documents.csv, questions.csv and judgements.csv")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--loaded", action="store_true", help="the data are in already: do not load them again")
+    command.set_defaults(measure="judged")
+    command = commands.add_parser("cost", help="times and rows read, on generated videos and ratings")
+    command.add_argument("--videos", type=int, default=1000, help="how many videos (1000)")
+    command.add_argument("--ratings", type=int, default=100_000, help="how many ratings (100000)")
+    command.add_argument("--calls", type=int, default=200, help="how many calls of each kind (200)")
+    command.add_argument("--loaded", action="store_true", help="the data are in already: do not load them again")
+    command.set_defaults(measure="cost")
     options = parser.parse_args()
+    if options.measure == "cost":
+        asyncio.run(cost.run(options.videos, options.ratings, options.loaded, options.calls))
+        return
     if options.measure == "search":
         asyncio.run(known_items.run(options.folder, options.loaded))
+        return
+    if options.measure == "judged":
+        asyncio.run(judged.run(options.folder, options.loaded))
         return
     first, _, last = options.people.partition("-")
     asyncio.run(movielens.run(options.folder, (int(first), int(last)), options.loaded))

@@ -146,14 +146,14 @@ async def _mrr(find: Callable[[str], Awaitable[list[str]]], pairs: Sequence[tupl
 def _bm25(clips: Sequence[Clip]) -> Callable[[str], Awaitable[list[str]]] | None:
     """BM25 over all the text of each video, with our stemming; None where bm25s (requirements-bench.txt) is not installed."""
     try:
-        import bm25s  # type: ignore[import-not-found, unused-ignore]  # optional: requirements-bench.txt
+        import bm25s  # type: ignore[import-not-found, import-untyped, unused-ignore]  # optional: requirements-bench.txt
     except ImportError:
         return None
     index = bm25s.BM25(k1=1.2, b=0.75)
-    index.index([_telling(clip.text) for clip in clips], show_progress=False)
+    index.index([telling(clip.text) for clip in clips], show_progress=False)
 
     async def find(query: str) -> list[str]:
-        tokens = _telling(query)
+        tokens = telling(query)
         if not tokens:
             return []
         places, scores = index.retrieve([tokens], k=LENGTH, show_progress=False)
@@ -162,7 +162,8 @@ def _bm25(clips: Sequence[Clip]) -> Callable[[str], Awaitable[list[str]]] | None
     return find
 
 
-def _telling(text: str) -> list[str]:
+def telling(text: str) -> list[str]:
+    """The words of a text as BM25 is given them: stemmed, without stop words."""
     return [term for word in folded(text) if word not in STOP_WORDS for term in terms(word)]
 
 

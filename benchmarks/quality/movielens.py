@@ -12,6 +12,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
@@ -200,7 +201,7 @@ def by_genres(trial: Trial, film: int) -> list[int]:
     """The films with the most alike genres."""
     wanted = trial.films[film].genres
     scores = {other: overlap(wanted, each.genres) for other, each in trial.films.items() if other != film}
-    return sorted(scores, key=lambda other: (-scores[other], other))[:LENGTH]
+    return nsmallest(LENGTH, scores, key=lambda other: (-scores[other], other))
 
 
 def overlap(one: frozenset[str], other: frozenset[str]) -> float:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from common.messages import to_ms
-from common.text import has_spelling, one_edit_apart, stem, terms, words
+from common.text import has_spelling, holds_any, one_edit_apart, stem, terms, words
 from services.search.ranking import (
     Alternative,
     Candidate,
@@ -156,4 +156,4 @@ def _still_holds(row: VideoRow, candidate: Candidate) -> bool:
         return False
     matched = {term for term, _ in candidate.matches}
     fields = (row.name or "", " ".join(row.tags or ()), row.description or "")
-    return any(not matched.isdisjoint(terms(field)) for field in fields)
+    return any(holds_any(field, matched) for field in fields)

@@ -18,7 +18,6 @@ from services.search.repository import Posting
 MOST_WORDS = 40
 MOST_ROWS = 3000
 MOST_ROWS_OF_A_WORD, LEAST_ROWS_OF_A_WORD = 2000, 200
-SHORT_QUERY_WORDS = 4
 
 _MILLION = 1_000_000
 
@@ -63,7 +62,7 @@ class Plan(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A video that may match: how many words of the query it has, how well, and by which words of the index (with what each adds)."""
+    """A video that may match: whether it has all the words of the query (1) or some (0), how well it matches, and by which words of the index (with what each adds)."""
 
     tier: int
     score: int
@@ -78,7 +77,7 @@ class Candidate(NamedTuple):
 
 
 def list_key(tier: int, score: int, video_id: UUID) -> tuple[int, int, int]:
-    """Sorts places of a list: more of the query's words first, then what matches better; equals by id, so that no two are level."""
+    """Sorts places of a list: all of the query's words first, then what matches better; equals by id, so that no two are level."""
     return -tier, -score, video_id.int
 
 
@@ -128,9 +127,9 @@ def ranked(plan: Plan, postings: Mapping[str, Sequence[Posting]]) -> list[Candid
                     best[number] = (worth, term)
         for number, (worth, term) in best.items():
             matches.setdefault(number, []).append((term, round(worth)))
-    # Of a long question, one rare word says more than three common ones: only having all of them comes before the score.
-    step = len(plan.groups) if len(plan.groups) > SHORT_QUERY_WORDS else 1
-    places = [(-(len(found) // step), -sum(worth for _, worth in found), number) for number, found in matches.items()]
+    # One rare word may say more than two common ones: only having all the words comes before the score.
+    wanted = len(plan.groups)
+    places = [(-(len(found) // wanted), -sum(worth for _, worth in found), number) for number, found in matches.items()]
     places.sort()
     return [
         Candidate(-tier, -score, ids[number], newest[number], tuple(matches[number])) for tier, score, number in places

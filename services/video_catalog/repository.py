@@ -176,8 +176,10 @@ class VideoCatalogRepository:
         (added_date, claim), older = await self._place_for(submission.video_id, submission.user_id)
         video = Video(*submission, added_date=added_date)
         steps, found = steps_to_write(video, older)
-        await self._write_apart(steps.before)
-        await self._make_known(self._spellings.without(found.shown_spellings)[:MOST_NEW_SPELLINGS])
+        await asyncio.gather(
+            self._write_apart(steps.before),
+            self._make_known(self._spellings.without(found.shown_spellings)[:MOST_NEW_SPELLINGS]),
+        )
         await self._database.batch(steps.together)
         await self._write_apart(steps.after)
         if claim:

@@ -8,6 +8,7 @@ from common.text import (
     STOP_WORDS,
     folded,
     has_spelling,
+    holds_any,
     one_edit_apart,
     spelling_keys,
     stem,
@@ -120,3 +121,15 @@ def test_stop_words_are_words_as_texts_are_parted() -> None:
 def test_a_word_as_long_as_a_description_still_fits_into_a_key(letter: str) -> None:
     [term] = terms(letter * 20_000)
     assert 5_000 < len(term.encode()) < 2**16
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "running", "東京の警察", "Łódź y'all Yes"]))
+def test_a_text_holds_each_of_its_words_and_no_other(text: str, more: str) -> None:
+    found = terms(f"{text} {more}")
+    assert all(holds_any(f"{text} {more}", {term}) for term in found)
+    assert not holds_any(f"{text} {more}", {"quixotri"} - {*found})
+
+
+@given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=12))
+def test_an_ending_that_is_taken_off_is_no_beginning(word: str) -> None:
+    assert stem(word)[0] == word[0]

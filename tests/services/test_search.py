@@ -70,6 +70,16 @@ async def test_all_the_words_come_first_then_fewer(tables: WordTables, stub: "Se
     assert await names(stub, "zebra lion giraffe") == ["three", "two", "zebra zebra zebra"]
 
 
+async def test_one_rare_word_comes_before_two_common_ones_but_not_before_all_the_words(
+    tables: WordTables, stub: "SearchServiceAsyncStub"
+) -> None:
+    for number in range(20):
+        tables.submit(a_video(f"clip {number}", description="film, scene"))
+    tables.submit(a_video("rare", description="zebra"))
+    tables.submit(a_video("all", description="a long film of a scene where, among so many others, there is one zebra"))
+    assert (await names(stub, "film scene zebra"))[:2] == ["all", "rare"]
+
+
 async def test_rare_words_weigh_more_than_common_ones(tables: WordTables, stub: "SearchServiceAsyncStub") -> None:
     for number in range(20):
         tables.submit(a_video(f"common {number}"))

@@ -1,0 +1,350 @@
+"""What search, suggestions and submits cost on generated videos and ratings: times through the running services, rows read by the same code here.
+
+Words are drawn as in a language, few of them very often (the weight of the nth is 1 / (n + 5)), people rate what their circle likes. Times are
+those of one caller that waits for each answer, so they are of use only where the machine does nothing else.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from itertools import accumulate
+from statistics import median
+from time import perf_counter
+from typing import Any, NamedTuple, TypeVar
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.quality.known_items import mistyped
+from benchmarks.quality.movielens import mean, percentile
+from client import Services
+from common.database import Database, Outcome, Select, Statement, Values, Write, wait_for_database
+from common.registry import open_registry
+from common.settings import Settings
+from common.word_index import analyse
+from protos import ratings_pb2, search_pb2, suggested_videos_pb2, video_catalog_pb2
+from protos.common_pb2 import Uuid
+from services.search.finding import Finder
+from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
+from services.search.repository import SearchRepository
+from services.search.suggesting import Suggester
+from services.suggested_videos.recommender import Recommender
+from services.suggested_videos.repository import STATEMENTS as SUGGESTED_STATEMENTS
+from services.suggested_videos.repository import SuggestedVideosRepository
+from services.video_catalog.repository import STATEMENTS as CATALOG_STATEMENTS
+from services.video_catalog.repository import Submission, VideoCatalogRepository
+from services.video_catalog.writing import DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD, INSERT_WORD
+
+SEED = 7
+PAGE = 10
+VOCABULARY, COMMON = 30_000, 30
+NAME_WORDS, TAGS, DESCRIPTION_WORDS = 6, 8, 80
+QUESTION_WORDS = 12
+CIRCLES, RATINGS_EACH = 20, 100
+SUBMITS = 150
+_AT_ONCE = 16
+_SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
+_INDEX = {INSERT_WORD, DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD}
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
+
+class Text(NamedTuple):
+    """The text of a generated video."""
+
+    name: str
+    tags: list[str]
+    description: str
+
+
+class World:
+    """The generated videos and people: the same in every run with as many."""
+
+    def __init__(self, videos: int, ratings: int) -> None:
+        self.chance = random.Random(SEED)
+        self.videos = videos
+        self.people = ratings // RATINGS_EACH
+        self.words = self._vocabulary()
+        self._weights = list(accumulate(1 / (place + 5) for place in range(VOCABULARY)))
+
+    def _vocabulary(self) -> list[str]:
+        words: dict[str, None] = {}
+        while len(words) < VOCABULARY:
+            words["".join(self.chance.choices(_SYLLABLES, k=self.chance.choice((2, 3, 3, 4))))] = None
+        return list(words)
+
+    def drawn(self, count: int) -> list[str]:
+        """Words as a text has them."""
+        return self.chance.choices(self.words, cum_weights=self._weights, k=count)
+
+    def text(self) -> Text:
+        """The text of another video."""
+        return Text(" ".join(self.drawn(NAME_WORDS)), self.drawn(TAGS), " ".join(self.drawn(DESCRIPTION_WORDS)))
+
+    def rated_by(self, person: int) -> list[tuple[int, int]]:
+        """What a person rates how: the better known videos more often, those of the person's circle well."""
+        seen = {min(int(self.chance.paretovariate(0.6)) * 7 % self.videos, self.videos - 1) for _ in range(30)}
+        while len(seen) < min(RATINGS_EACH, self.videos // 2):
+            seen.add(int(self.videos * self.chance.random() ** 2))
+        liked = person % CIRCLES
+        return [
+            (video, self.chance.choice((4, 5) if video % CIRCLES == liked else (1, 2, 3, 4))) for video in sorted(seen)
+        ]
+
+
+def video_id(number: int) -> UUID:
+    """The id of a generated video."""
+    return uuid5(NAMESPACE_URL, f"killrvideo:cost:video:{number}")
+
+
+def user_id(number: int) -> UUID:
+    """The id of a generated person."""
+    return uuid5(NAMESPACE_URL, f"killrvideo:cost:user:{number}")
+
+
+async def load(services: Services, world: World) -> None:
+    """Submit the videos and rate them."""
+
+    async def submit(number: int) -> None:
+        name, tags, description = world.text()
+        await services.video_catalog.SubmitYouTubeVideo(
+            video_catalog_pb2.SubmitYouTubeVideoRequest(
+                video_id=Uuid(value=str(video_id(number))),
+                user_id=Uuid(value=str(user_id(-1 - number % 1000))),
+                name=name,
+                description=description,
+                tags=tags,
+                you_tube_video_id=str(number),
+            ),
+            timeout=30,
+        )
+
+    async def rate(person: int) -> None:
+        for video, rating in world.rated_by(person):
+            await services.ratings.RateVideo(
+                ratings_pb2.RateVideoRequest(
+                    video_id=Uuid(value=str(video_id(video))), user_id=Uuid(value=str(user_id(person))), rating=rating
+                ),
+                timeout=30,
+            )
+
+    for what, count, work in (("videos", world.videos, submit), ("people", world.people, rate)):
+        waiting = iter(track(range(count), what, console=Console(stderr=True)))
+
+        async def worker(waiting: Iterable[int] = waiting, work: Callable[[int], Awaitable[None]] = work) -> None:
+            for number in waiting:
+                await work(number)
+
+        await asyncio.gather(*(worker() for _ in range(_AT_ONCE)))
+
+
+class Counted:
+    """A database that counts the statements sent and the rows read, and leaves out writes that it is told to."""
+
+    def __init__(self, database: Database, left_out: frozenset[Write] = frozenset()) -> None:
+        self._database = database
+        self._left_out = left_out
+        self.statements = self.rows = 0
+
+    async def prepare(self, statements: Iterable[Statement]) -> None:
+        """Nothing: that was done."""
+
+    async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
+        """The rows, counted."""
+        found = await self._database.select(statement, *values)
+        self.statements += 1
+        self.rows += len(found)
+        return found
+
+    async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
+        """The row, counted."""
+        found = await self._database.select_one(statement, *values)
+        self.statements += 1
+        self.rows += found is not None
+        return found
+
+    def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
+        """The rows, uncounted: no call scans."""
+        return self._database.scan(statement, *values)
+
+    async def write(self, statement: Write, *values: Any) -> None:
+        """The write."""
+        await self._database.write(statement, *values)
+
+    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+        """The batch, without what is left out."""
+        kept = [step for step in steps if step[0] not in self._left_out]
+        if kept:
+            await self._database.batch(kept)
+
+    async def write_if(self, statement: Write, *values: Any) -> Outcome:
+        """The lightweight transaction."""
+        return await self._database.write_if(statement, *values)
+
+    async def batch_if(self, steps: Sequence[tuple[Write, Values]]) -> Outcome:
+        """The lightweight transaction of several writes."""
+        return await self._database.batch_if(steps)
+
+    async def answers(self) -> bool:
+        """Whether the database answers."""
+        return await self._database.answers()
+
+    async def close(self) -> None:
+        """Nothing: whoever opened the database closes it."""
+
+
+Ask = Callable[[str], Awaitable[Any]]
+
+
+class Asked(NamedTuple):
+    """A kind of call: what it is asked with, how the service is asked, and the same here; `others`, where the first answer is kept, for that."""
+
+    name: str
+    with_these: list[str]
+    service: Ask
+    here: Ask
+    others: list[str]
+
+
+def questions(world: World, count: int) -> dict[str, list[str]]:
+    """By kind of question: what is asked."""
+    chance, common = world.chance, world.words[:COMMON]
+
+    def known() -> str:
+        return next(word for word in world.drawn(100) if word not in common)
+
+    return {
+        "two of the thirty most common words": [" ".join(chance.sample(common, 2)) for _ in range(count)],
+        "two words": [f"{known()} {known()}" for _ in range(count)],
+        f"{QUESTION_WORDS} words": [" ".join(world.drawn(QUESTION_WORDS)) for _ in range(count)],
+        "two words, one mistyped": [f"{known()} {mistyped(known(), chance)}" for _ in range(count)],
+        "two words, both mistyped": [f"{mistyped(known(), chance)} {mistyped(known(), chance)}" for _ in range(count)],
+    }
+
+
+def searches(services: Services, world: World, counted: Counted, count: int) -> list[Asked]:
+    """The calls of search."""
+    finder, suggester = Finder(SearchRepository(counted)), Suggester(SearchRepository(counted))
+
+    async def search(query: str) -> Any:
+        return await services.search.SearchVideos(search_pb2.SearchVideosRequest(query=query, page_size=PAGE))
+
+    async def search_here(query: str) -> Any:
+        return await finder.find(query, PAGE + 1, None, None)
+
+    async def suggest(query: str) -> Any:
+        request = search_pb2.GetQuerySuggestionsRequest(query=query, page_size=PAGE)
+        return await services.search.GetQuerySuggestions(request)
+
+    async def suggest_here(query: str) -> Any:
+        return await suggester.suggest(query, PAGE)
+
+    found = [
+        Asked(f"search: {kind}", asked, search, search_here, asked[::4])
+        for kind, asked in questions(world, count).items()
+    ]
+    beginnings = [word[:2] for word in world.drawn(count)]
+    return [*found, Asked("suggestions for two letters", beginnings, suggest, suggest_here, beginnings[::4])]
+
+
+def recommendations(services: Services, world: World, counted: Counted, count: int) -> list[Asked]:
+    """The calls of suggested videos, each twice: first the list is made, then it is kept."""
+    recommender = Recommender(SuggestedVideosRepository(counted))
+
+    async def related(of: str) -> Any:
+        request = suggested_videos_pb2.GetRelatedVideosRequest(video_id=Uuid(value=of), page_size=PAGE)
+        return await services.suggested_videos.GetRelatedVideos(request, timeout=30)
+
+    async def related_here(of: str) -> Any:
+        return await recommender.related(UUID(of), PAGE, None, False)
+
+    async def for_person(of: str) -> Any:
+        request = suggested_videos_pb2.GetSuggestedForUserRequest(user_id=Uuid(value=of), page_size=PAGE)
+        return await services.suggested_videos.GetSuggestedForUser(request, timeout=30)
+
+    async def for_person_here(of: str) -> Any:
+        return await recommender.suggested(UUID(of), PAGE, None, False)
+
+    found = []
+    for name, one, here, most, name_of in (
+        ("related", related, related_here, world.videos, video_id),
+        ("for a person", for_person, for_person_here, world.people, user_id),
+    ):
+        ids = [str(name_of(number)) for number in world.chance.sample(range(most), min(count + count // 4, most))]
+        asked, others = ids[: len(ids) * 4 // 5], ids[len(ids) * 4 // 5 :]
+        found += [Asked(f"{name}: {state}", asked, one, here, others) for state in ("made now", "kept")]
+    return found
+
+
+async def measured(call: Asked, counted: Counted) -> list[str]:
+    """A row of the table: milliseconds through the service, statements and rows here."""
+    seconds, statements, rows = [], [], []
+    for each in call.with_these:
+        began = perf_counter()
+        await call.service(each)
+        seconds.append(perf_counter() - began)
+    for each in call.others:
+        before = counted.statements, counted.rows
+        await call.here(each)
+        statements.append(counted.statements - before[0])
+        rows.append(counted.rows - before[1])
+    times = [f"{percentile(seconds, share) * 1000:.1f}" for share in (0.5, 0.95)]
+    return [call.name, *times, f"{mean(statements):.0f}", f"{mean(rows):.0f}", f"{max(rows)}"]
+
+
+async def submits(database: Database, world: World) -> str:
+    """What the index adds to a submit: the same videos with it and without it, in turn, straight into the database."""
+    repositories = {
+        "with": VideoCatalogRepository(database),
+        "without": VideoCatalogRepository(Counted(database, frozenset(_INDEX))),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in (*repositories, "analysis")}
+    for number in range(SUBMITS):
+        text = world.text()
+        began = perf_counter()
+        analyse(*text)
+        seconds["analysis"].append(perf_counter() - began)
+        for name in sorted(repositories, reverse=number % 2 == 1):
+            video = Submission(
+                uuid4(), user_id(-number), *(text.name, text.description), "x", 0, "//x", frozenset(text.tags)
+            )
+            began = perf_counter()
+            await repositories[name].submit(video)
+            seconds[name].append(perf_counter() - began)
+    with_it, without, analysis = (median(seconds[name]) * 1000 for name in ("with", "without", "analysis"))
+    bare = without - analysis  # both take the text apart
+    return f"submit: {with_it:.1f} ms, without the index {bare:.1f} ms: it adds {with_it / bare - 1:.0%} (median of {SUBMITS})"
+
+
+async def run(videos: int, ratings: int, loaded: bool, count: int) -> None:
+    """Load (unless that was done before), ask and print."""
+    world = World(videos, ratings)
+    settings = Settings.load()
+    console = Console(width=110)
+    statements = (*SEARCH_STATEMENTS, *SUGGESTED_STATEMENTS, *CATALOG_STATEMENTS)
+    async with AsyncExitStack() as life:
+        services = await life.enter_async_context(Services.from_settings())
+        registry = await open_registry(settings)
+        life.push_async_callback(registry.close)
+        if not loaded:
+            began = perf_counter()
+            await load(services, world)
+            console.print(f"loaded in {perf_counter() - began:.0f} s")
+        world.chance.seed(SEED + videos)
+        database = await wait_for_database(settings, registry, statements)
+        life.push_async_callback(database.close)
+        counted = Counted(database)
+        calls = searches(services, world, counted, count)
+        calls += recommendations(services, world, counted, count) if world.people else []
+        for call in calls[:1]:  # what only the first call of a process does is not what a call costs
+            await call.service(call.with_these[0])
+            await call.here(call.with_these[0])
+        table = Table("call", "p50 ms", "p95 ms", "statements", "rows", "rows at most")
+        for call in track(calls, "calls", console=Console(stderr=True)):
+            table.add_row(*await measured(call, counted))
+        console.print(f"{videos:,} videos, {ratings:,} ratings")
+        console.print(table)
+        console.print(await submits(database, world))
