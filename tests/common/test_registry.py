@@ -355,14 +355,18 @@ async def test_a_process_with_several_entries_leaves_one_will(tmp_path: Path) ->
 
 
 def children() -> set[str]:
-    """The shells that wait beneath this process."""
-    listed = Path(f"/proc/{os.getpid()}/task")
-    ids = {child for task in listed.iterdir() for child in (task / "children").read_text().split()}
-    return {child for child in ids if "last_will" in command_line(child)}
+    """The last wills that wait beneath this process."""
+    mine = f"PPid:\t{os.getpid()}\n"
+    return {
+        process.name
+        for process in Path("/proc").glob("[0-9]*")
+        if mine in text_of(process / "status") and "last_will" in text_of(process / "cmdline")
+    }
 
 
-def command_line(process: str) -> str:
+def text_of(file: Path) -> str:
+    """What a file of /proc holds; nothing once its process has ended."""
     try:
-        return Path(f"/proc/{process}/cmdline").read_text()
+        return file.read_text()
     except OSError:
         return ""
