@@ -1,22 +1,24 @@
 """How long calls stand in line before this process sees them.
 
 gRPC hands calls to an event loop one at a time, and keeps those that it has not handed over yet in a line of its own. Nobody can look at it,
-so a process that is asked for more than it can do would see only a few calls at once while hundreds wait for seconds. So it asks itself now
-and then, by a call that goes to the end of the same line: as long as that has not come through, everybody before it is still waiting.
+so a process that is asked for more than it can do would see only a few calls at once while hundreds wait for seconds. So it asks itself ten
+times a second, by calls that go to the end of the same line: the oldest of them that has not come through was sent when the calls that come
+through now were.
 """
 
 import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack, asynccontextmanager, suppress
 
 from grpc import aio
 
 MOST_SECONDS = 0.25
 """A line that takes longer is too long..."""
-MOST_CALLS = 128
+MOST_CALLS = 256
 """...unless no more than so many calls came before: they are a burst, which a slow machine shall work off."""
 
 _ASK_EVERY_SECONDS = 0.1
@@ -32,14 +34,14 @@ class Line:
     def __init__(self) -> None:
         self.seen = 0
         """Calls that came through so far. Whoever takes calls counts them here."""
-        self._asked: tuple[float, int] | None = None
+        self._asked: deque[tuple[float, int]] = deque()
 
     @property
     def too_long(self) -> bool:
         """Whether calls that come through now have waited too long, so that it is better to refuse them than to let all wait."""
-        if self._asked is None:
+        if not self._asked:
             return False
-        since, seen = self._asked
+        since, seen = self._asked[0]
         return self.seen - seen > MOST_CALLS and time.monotonic() - since > MOST_SECONDS
 
     @asynccontextmanager
@@ -62,7 +64,7 @@ class Line:
                 await asyncio.wait([task])
 
     async def _watch(self, address: str) -> None:
-        async with aio.insecure_channel(address) as channel:
+        async with aio.insecure_channel(address) as channel, asyncio.TaskGroup() as questions:
             ask = channel.unary_unary(_QUESTION, bytes, bytes)
             seen = self.seen
             while True:
@@ -70,7 +72,10 @@ class Line:
                 if self.seen == seen:
                     continue  # nobody calls
                 seen = self.seen
-                self._asked = time.monotonic(), seen
-                with suppress(aio.AioRpcError):
-                    await ask(b"")
-                self._asked = None
+                self._asked.append((time.monotonic(), seen))
+                questions.create_task(self._await_answer(ask(b"")))
+
+    async def _await_answer(self, answer: Awaitable[bytes]) -> None:
+        with suppress(aio.AioRpcError):
+            await answer
+        self._asked.popleft()
