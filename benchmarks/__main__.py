@@ -32,12 +32,13 @@ async def measure(call: Call, servers: dict[str, Served], rows: Rows, arguments:
         await _compare(call, servers, rows)
     cpu: dict[str, list[float]] = {name: [] for name in servers}
     late: dict[str, list[Any]] = {name: [] for name in servers}
+    rate = min(arguments.rate, call.most_rate)
     for _ in range(arguments.rounds):
         for name, server in servers.items():
             cpu[name].append(await cost(server.address, server.pid, call, rows, calls))
-    for _ in range(arguments.rounds if arguments.rate else 0):
+    for _ in range(arguments.rounds if rate else 0):
         for name, server in servers.items():
-            late[name].append(await latency(server.address, call, rows, arguments.rate, arguments.seconds))
+            late[name].append(await latency(server.address, call, rows, rate, arguments.seconds))
     return {
         name: {
             "cpu_us": min(cpu[name]),
