@@ -72,7 +72,11 @@ class Generator:
             if self.rate > 0:
                 self._begin(due)
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=self._workload.timeout + 1)
+            _, late = await asyncio.wait(self._under_way, timeout=self._workload.timeout + 1)
+            for visit in late:
+                visit.cancel()
+            if late:
+                await asyncio.wait(late)
 
     def _begin(self, due: float) -> None:
         late = time.time() - due
@@ -103,12 +107,16 @@ class Generator:
             answer = await method(request, timeout=self._workload.timeout)
         except AioRpcError as error:
             outcome = error.code().name
+        except asyncio.CancelledError:
+            outcome = "UNFINISHED"
+            raise
         except Exception as error:  # whatever it is, it is a call that failed, and it is counted
             outcome = type(error).__name__
-        microseconds = max(1, round((time.time() - due) * 1e6))
-        self._interval.record_value(microseconds)
-        self.methods.setdefault(name, histogram()).record_value(microseconds)
-        self._outcomes[name, outcome] += 1
+        finally:
+            microseconds = max(1, round((time.time() - due) * 1e6))
+            self._interval.record_value(microseconds)
+            self.methods.setdefault(name, histogram()).record_value(microseconds)
+            self._outcomes[name, outcome] += 1
         return answer
 
     def snapshot(self) -> dict[str, Any]:

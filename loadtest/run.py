@@ -15,7 +15,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtest.generator import PREPARE_SECONDS, histogram
 from loadtest.steps import StepTaker
-from loadtest.workload import Workload
+from loadtest.workload import STOP, Workload
 
 VISITS_A_GENERATOR = 150.0
 """Visits a second that one generator process is asked for at most; above it there are several."""
@@ -75,6 +75,13 @@ class Result:
     def failed(self) -> int:
         """Calls that did not end with OK."""
         return self.calls - sum(counts["OK"] for counts in self.outcomes.values())
+
+    @property
+    def failed_without_cassandra(self) -> int:
+        """Those of them that ended while Cassandra was stopped on purpose, or so soon after it that they waited for it."""
+        waits = [(begin, end + self.workload.timeout) for begin, end, what, _ in self.steps if what.startswith(STOP)]
+        ended = (second for second in self.seconds if any(begin <= second.at <= end for begin, end in waits))
+        return sum(count for second in ended for outcome, count in second.outcomes.items() if outcome != "OK")
 
     @property
     def not_sent(self) -> int:

@@ -15,7 +15,7 @@ from typing import Protocol
 from infra.errors import InfraError
 from infra.layout import DATA, ROOT
 from infra.supervision import Supervisor
-from loadtest.workload import Step
+from loadtest.workload import STOP, Step
 
 _CASSANDRA = f"-Dcassandra.storagedir={DATA / 'cassandra'}"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -80,7 +80,7 @@ class StepTaker:
             return "done"
         if verb == "kill":
             return self._kill(words[0])
-        if verb == "stop-cassandra":
+        if verb == STOP:
             return await self._stop_cassandra(float(words[0]))
         if verb == "scale":
             return await _infra("scale", f"SERVICE={words[0]}", f"N={words[1]}")

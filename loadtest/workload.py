@@ -25,7 +25,8 @@ MOST_SECONDS = 3600.0
 MOST_CALLS = 2_000_000
 
 ACTIONS = ("home", "watch", "search", "sign_in", "comment", "rate", "submit", "comments_page", "user_page", "suggested")
-VERBS = {"rate": 1, "scale": 2, "kill": 1, "rolling-restart": None, "stop-cassandra": 1}
+STOP = "stop-cassandra"
+VERBS = {"rate": 1, "scale": 2, "kill": 1, "rolling-restart": None, STOP: 1}
 """Words that may follow each verb of a step; None for any."""
 
 
@@ -48,7 +49,7 @@ class Step(BaseModel):
             raise ValueError(f"no such step: {verb!r}; there are {', '.join(VERBS)}")
         if VERBS[verb] not in (None, len(words)):
             raise ValueError(f"{verb!r} takes {VERBS[verb]} words, not {len(words)}")
-        if verb in ("rate", "stop-cassandra") and not (words[0].replace(".", "", 1).isdigit() and float(words[0]) >= 0):
+        if verb in ("rate", STOP) and not (words[0].replace(".", "", 1).isdigit() and float(words[0]) >= 0):
             raise ValueError(f"{verb!r} takes a number, not {words[0]!r}")
         if verb == "scale" and not words[1].isdigit():
             raise ValueError(f"'scale' takes a whole number of instances, not {words[1]!r}")

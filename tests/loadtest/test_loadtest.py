@@ -1,0 +1,199 @@
+"""The load test as a person uses it: what a run counts and leaves behind, how it ends early, and what it refuses to do."""
+
+import json
+import re
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hdrh.histogram import HdrHistogram
+
+from infra.layout import ROOT
+from infra.processes import Process
+from loadtest.run import Result, Second
+from loadtest.workload import PRESETS, WorkloadError, load
+from tests.processes import ServiceProcess
+from tests.scenarios.wire import Wire, eventually, submit, u
+
+WORKLOAD = """
+name = "small"
+seconds = 4
+rate = 20
+
+[mix]
+home = 2
+watch = 4
+search = 1
+comments_page = 1
+user_page = 1
+suggested = 1
+sign_in = 1
+comment = 1
+rate = 1
+submit = 1
+
+[[steps]]
+at = 2.0
+do = "rate 40"
+"""
+
+
+@pytest.fixture
+def workload(tmp_path: Path) -> Path:
+    """A few seconds of everything that visitors do, at a rate that changes."""
+    file = tmp_path / "small.toml"
+    file.write_text(WORKLOAD)
+    return file
+
+
+@pytest.fixture
+def videos(wire: Wire) -> list[str]:
+    """Some videos to ask for."""
+    return [submit(wire, f"A video to watch, number {number}", tags=("load", "test")) for number in range(5)]
+
+
+def loadtest(folder: Path, *words: object, **settings: str) -> Process:
+    """`python -m loadtest`, started."""
+    command = [sys.executable, "-m", "loadtest", *map(str, words)]
+    process = Process("loadtest", command, folder / "loadtest.log", environment=settings, folder=ROOT)
+    process.start()
+    return process
+
+
+def printed(folder: Path, code: int, *words: object, **settings: str) -> str:
+    """What `python -m loadtest` prints; it has to end with `code`."""
+    process = loadtest(folder, *words, **settings)
+    try:
+        assert process.wait_end(90) == code, process.log_text()
+    finally:
+        process.kill()
+    return process.log_text()
+
+
+def summary(folder: Path) -> Any:
+    """The figures of a report."""
+    return json.loads((folder / "summary.json").read_text())
+
+
+class TestARun:
+    def test_every_call_is_counted_and_the_report_stands_by_itself(
+        self,
+        workload: Path,
+        videos: list[str],
+        services: dict[str, ServiceProcess],
+        environment: dict[str, str],
+        tmp_path: Path,
+    ) -> None:
+        report = tmp_path / "report"
+        said = printed(tmp_path, 0, "run", workload, "--report", report, **environment)
+        figures = summary(report)
+        assert f"{figures['calls']:,} calls in {figures['visits']:,} visits, 0 failed" in said
+        assert figures["valid"]
+        assert figures["outcomes"] == {"OK": figures["calls"]}
+        assert 60 < figures["visits"] < 200, "two seconds at 20 a second and two at 40"
+        assert figures["calls"] > figures["visits"]
+        assert [step["do"] for step in figures["steps"]] == ["rate 40"]
+        assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"] <= figures["latency_ms"]["max"]
+        raw = json.loads((report / "histograms.json").read_text())
+        counts = {name: HdrHistogram.decode(each).get_total_count() for name, each in raw["methods"].items()}
+        assert counts == {name: each["calls"] for name, each in figures["methods"].items()}
+        page = (report / "report.html").read_text()
+        assert not re.search(r"<(script|link|img)|(src|href)=", page), "nothing that another file would have to bring"
+        assert page.count("<svg") == 5
+
+    def test_ctrl_c_ends_it_with_a_report_of_what_was_done(
+        self,
+        wire: Wire,
+        videos: list[str],
+        services: dict[str, ServiceProcess],
+        environment: dict[str, str],
+        tmp_path: Path,
+    ) -> None:
+        endless = tmp_path / "endless.toml"
+        endless.write_text(WORKLOAD.replace("seconds = 4", "seconds = 600"))
+        process = loadtest(tmp_path, "run", endless, "--report", tmp_path / "report", **environment)
+        try:
+            ids = [u(video_id) for video_id in videos]
+            eventually(
+                lambda: any(each.views for each in wire.GetNumberOfPlays(video_ids=ids).stats), 60, "a video is watched"
+            )
+            process.send(signal.SIGINT)
+            assert process.wait_end(20) == 0, process.log_text()
+        finally:
+            process.kill()
+        figures = summary(tmp_path / "report")
+        assert figures["interrupted"]
+        assert figures["seconds"] < 60
+        assert figures["calls"] > 0
+        assert figures["failed"] == 0
+
+    def test_services_on_other_machines_are_left_alone(self, workload: Path, tmp_path: Path) -> None:
+        said = printed(
+            tmp_path,
+            2,
+            "run",
+            workload,
+            KILLRVIDEO_DISCOVERY="static",
+            KILLRVIDEO_STATIC_SERVICES="CommentsService=192.0.2.1:8101",
+        )
+        assert "CommentsService is at 192.0.2.1:8101, which is not this machine; --beyond-loopback allows that" in said
+
+
+class TestFailedCalls:
+    def test_those_while_cassandra_was_stopped_are_told_from_others(self) -> None:
+        result = Result(load("scaling"), started=0.0)
+        result.steps.append((10.0, 15.0, "stop-cassandra 5", "done"))
+        for at, failed in ((9.0, 2), (14.0, 3), (19.0, 4), (30.0, 1)):
+            outcomes = Counter({"OK": 5, "UNAVAILABLE": failed})
+            result.seconds.append(Second(at, outcomes=outcomes))
+            result.outcomes.setdefault("GetVideo", Counter()).update(outcomes)
+        assert (result.failed, result.failed_without_cassandra) == (10, 7)
+
+
+class TestWorkloads:
+    @pytest.mark.parametrize("name", sorted(file.stem for file in PRESETS.glob("*.toml")))
+    def test_a_preset_is_bounded_and_named_like_its_file(self, name: str) -> None:
+        workload = load(name, rate=5.0)
+        assert (workload.name, workload.rate) == (name, 5.0)
+        assert workload.seconds <= 180
+
+    def test_a_name_that_is_none_gets_the_list(self) -> None:
+        with pytest.raises(WorkloadError, match=r"no workload 'brows': .*browse, hot-video, scaling"):
+            load("brows")
+
+    @pytest.mark.parametrize(
+        ("wrong", "right", "said"),
+        [
+            ("home = 2", "hme = 2", "no such action in \\[mix\\]: hme"),
+            ('do = "rate 40"', 'do = "rat 40"', "no such step: 'rat'"),
+            ('do = "rate 40"', 'do = "rate many"', "'rate' takes a number, not 'many'"),
+            ("seconds = 4", "seconds = 4000", "less than or equal to 3600"),
+            ("rate = 20", "rate = 900000", "more than 2,000,000 calls"),
+            ("[mix]", "[mix", "small.toml"),
+        ],
+    )
+    def test_a_mistake_in_the_file_is_named(self, workload: Path, wrong: str, right: str, said: str) -> None:
+        workload.write_text(WORKLOAD.replace(wrong, right, 1))
+        with pytest.raises(WorkloadError, match=said):
+            load(str(workload))
+
+
+class TestCompare:
+    def test_what_changed_is_told_from_noise(self, tmp_path: Path) -> None:
+        files = []
+        for name, p50, p99 in (("before", 10.0, 20.0), ("after", 15.0, 21.0)):
+            latency = {"p50": p50, "p99": p99, "p99.9": 30.0, "max": 40.0}
+            figures = {"valid": True, "problems": [], "failed": 0, "methods": {"GetVideo": {"latency_ms": latency}}}
+            files.append(tmp_path / f"{name}.json")
+            files[-1].write_text(json.dumps(figures))
+        said = printed(tmp_path, 0, "compare", *files)
+        rows = [re.split(r"[│\s]+", line.strip("│ ")) for line in said.splitlines() if "│" in line]
+        assert ["GetVideo", "p50", "10.0", "15.0", "+50%"] in rows
+        assert ["p99", "20.0", "21.0", "noise"] in rows
+        assert "cannot tell a change from noise" in said
+
+    def test_a_report_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        assert "nowhere.json" in printed(tmp_path, 2, "compare", tmp_path / "nowhere.json", tmp_path / "nowhere.json")
