@@ -181,7 +181,7 @@ class Answering(CommentsServiceServicer):
 
 async def _instances() -> AsyncIterator[str]:
     """Addresses at which one and the same server answers, one after the other."""
-    server, checks = aio.server(), health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
+    server, checks = aio.server(options=[("grpc.http2.max_ping_strikes", 0)]), health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
     add_CommentsServiceServicer_to_server(Answering(), server)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     await checks.set("killrvideo.comments.CommentsService", health_pb2.HealthCheckResponse.SERVING)

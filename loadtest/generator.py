@@ -166,6 +166,7 @@ async def work(workload: Workload, number: int) -> None:
         if running and telling:
             await running
             telling.cancel()
+            generator.rate = 0.0  # the last second was told of with its rate already
             tell(generator.snapshot())
         tell({"methods": {name: each.encode().decode() for name, each in generator.methods.items()}})
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,11 @@ def _chart(
         )
     for number, (name, values) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        points = " ".join(f"{x(second.at):.1f},{y(value):.1f}" for second, value in zip(seconds, values, strict=True))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        # A logarithm has no place for 0: where no call ended there is no latency, and the line has a gap.
+        shown = groupby(zip(seconds, values, strict=True), key=lambda point: point[1] > 0 or not logarithmic)
+        for points in (run for drawn, run in shown if drawn):
+            path = " ".join(f"{x(second.at):.1f},{y(value):.1f}" for second, value in points)
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         parts.append(
             f'<rect x="{_LEFT + number * 120}" y="{_HEIGHT + 18}" width="10" height="10" fill="{colour}"/><text x="{_LEFT + number * 120 + 14}" y="{_HEIGHT + 27}">{html.escape(name)}</text>'
         )
