@@ -6,6 +6,7 @@ Handlers stay free of all that: they raise errors of common/errors and return an
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -41,6 +42,9 @@ _OPTIONS = [
 ]
 
 
+_TELL_OF_REFUSED_SECONDS = 5.0
+
+
 class PortTaken(Exception):
     """Another process listens where this one should."""
 
@@ -54,6 +58,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         self._wrapped: dict[str, Any] = {}
         self.line = Line()
         self.under_way = 0
+        self._refused, self._told_of_refused = 0, -inf
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
@@ -78,6 +83,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         async def call(sent: bytes, context: Any) -> Message:
             self.line.seen += 1
             if self.under_way >= self._most or self.line.too_long:
+                self._count_refused()
                 await _abort(context, ResourceExhausted("This instance has more calls than it can work on."))
             self.under_way += 1
             began = time.monotonic()
@@ -116,6 +122,17 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
             return answer
 
         return call
+
+    def _count_refused(self) -> None:
+        """Note a refused call: in one line for many, because a process that refuses calls has no time to write of each."""
+        self._refused += 1
+        if time.monotonic() - self._told_of_refused >= _TELL_OF_REFUSED_SECONDS:
+            _log.warning(
+                "more calls than this instance can work on: %d refused since the last such line, %d under way",
+                self._refused,
+                self.under_way,
+            )
+            self._refused, self._told_of_refused = 0, time.monotonic()
 
 
 def _read(read: Callable[[bytes], Message], sent: bytes) -> Message:

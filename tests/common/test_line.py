@@ -1,6 +1,7 @@
 """A line of calls that got too long is refused, a burst is not, and afterwards all is as before."""
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -51,10 +52,14 @@ async def rating() -> AsyncIterator[Any]:
         await server.stop(None)
 
 
-async def test_of_a_line_that_is_too_long_some_are_served_and_the_rest_refused(rating: Any) -> None:
-    outcomes = Counter(await asyncio.gather(*(rating() for _ in range(6 * MOST_CALLS))))
+async def test_of_a_line_that_is_too_long_some_are_served_and_the_rest_refused(
+    rating: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        outcomes = Counter(await asyncio.gather(*(rating() for _ in range(6 * MOST_CALLS))))
     assert set(outcomes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert outcomes[grpc.StatusCode.OK] >= MOST_CALLS
+    assert 1 <= caplog.text.count("more calls than this instance can work on") <= 3, "a line for many"
     assert await rating() is grpc.StatusCode.OK
 
 
