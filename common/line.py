@@ -76,6 +76,8 @@ class Line:
                 questions.create_task(self._await_answer(ask(b"")))
 
     async def _await_answer(self, answer: Awaitable[bytes]) -> None:
-        with suppress(aio.AioRpcError):
-            await answer
-        self._asked.popleft()
+        try:
+            with suppress(aio.AioRpcError):
+                await answer
+        finally:
+            self._asked.popleft()
