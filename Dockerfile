@@ -7,12 +7,19 @@ FROM python:3.11-slim AS wheels
 WORKDIR /wheels
 COPY requirements.txt .
 RUN pip wheel --no-cache-dir --disable-pip-version-check --wheel-dir . --requirement requirements.txt
+# The library of discovery/, built by the pinned backend and nothing else.
+COPY requirements-dev.txt /build/
+RUN grep --extended-regexp '^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==' /build/requirements-dev.txt > /build/backend.txt \
+    && pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --requirement /build/backend.txt
+COPY discovery /build/discovery
+RUN pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir . /build/discovery
 
 # The project with its bytecode: the image's root file system is read-only when it runs.
 FROM python:3.11-slim AS source
 WORKDIR /app
 COPY . .
-RUN python -m compileall -q .
+RUN rm -r discovery requirements*.txt \
+    && python -m compileall -q .
 
 FROM python:3.11-slim
 ARG VERSION=dev
@@ -21,7 +28,7 @@ LABEL org.opencontainers.image.title="KillrVideo for Python" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-index --find-links=/wheels --requirement=/wheels/requirements.txt
+    pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-index --find-links=/wheels --requirement=/wheels/requirements.txt grpc-discovery
 # By number, so that Kubernetes can see that it is not root.
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin killrvideo
 COPY --from=source /app /app

@@ -18,6 +18,7 @@ from benchmarks.measuring import resident_mb
 from benchmarks.servers import cassandra_of
 from common.database import Database, Select, Write, connect
 from common.settings import Settings
+from grpc_discovery.addresses import Address
 from services.comments.repository import INSERT_BY_USER, INSERT_BY_VIDEO, OF_VIDEO
 
 CALLERS = 32
@@ -59,10 +60,10 @@ async def one(database: Database, number: int, video_id: UUID) -> None:
         await database.select(OF_VIDEO, video_id, 10)
 
 
-async def run(arguments: argparse.Namespace, point: tuple[str, int]) -> None:
+async def run(arguments: argparse.Namespace, point: Address) -> None:
     """Statement after statement, with a line each hundred thousand."""
     settings = Settings.load(cassandra_driver=arguments.driver)
-    database = await connect(settings, [point], settings.cassandra_keyspace)
+    database = await connect(settings, [point], settings.cassandra.keyspace)
     await database.prepare((CLAIM, CLAIMED, INSERT_BY_VIDEO, INSERT_BY_USER, OF_VIDEO))
     video_id, numbers, console = uuid4(), count(), Console()
     for _ in range(10):

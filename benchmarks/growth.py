@@ -26,8 +26,9 @@ from benchmarks.servers import cassandra_of
 from client import Services
 from common.database import Database, connect
 from common.messages import now
-from common.registry import open_registry
 from common.settings import Settings
+from grpc_discovery.balancing.endpoint import Health
+from grpc_discovery.registry.factory import open_registry
 from infra.etcd import Etcd
 from infra.ports import free_port
 from protos import comments_pb2
@@ -195,19 +196,19 @@ async def _instances() -> AsyncIterator[str]:
 async def instances(folder: Path) -> dict[str, Chart]:
     """A caller of a service with more and more registered instances: until it knows and has asked all, and what a call takes then."""
     with Etcd(folder, free_port()) as etcd:
-        settings = Settings.load(etcd=etcd.address, discovery="etcd-v2", ttl=600)
-        registry = await open_registry(settings)
+        settings = Settings.load(etcd=etcd.address, discovery="etcd-v2", ttl=600, client_max_endpoints=INSTANCES[-1])
+        registry = await open_registry(settings.registry)
         finding, calling, registered = [], [], 0
         async with aclosing(_instances()) as addresses:  # type: ignore[type-var]
             for wanted in INSTANCES:
                 while registered < wanted:
                     address = await anext(addresses)
-                    await registry.advertise("CommentsService", address, address, settings.ttl)
+                    await registry.advertise("CommentsService", address, address, settings.advertise.ttl)
                     registered += 1
                 began = time.perf_counter()
                 async with Services(settings) as services:
                     pool = services.pool("CommentsService")
-                    while sum(each.health.value == "serving" for each in pool.endpoints.values()) < wanted:
+                    while sum(each.health is Health.SERVING for each in pool.endpoints.values()) < wanted:
                         await pool.wait_for_change(1)
                     finding.append((f"{wanted} instances", (time.perf_counter() - began) * 1000))
                     request = comments_pb2.GetVideoCommentsRequest(page_size=PAGE)
@@ -244,7 +245,7 @@ async def run(arguments: argparse.Namespace) -> None:
         if set(chosen) & set(ON_CASSANDRA):
             point = stack.enter_context(cassandra_of(arguments.cassandra, folder))
             settings = Settings.load(cassandra_driver=arguments.driver, database_timeout=30)
-            database = await connect(settings, [point], settings.cassandra_keyspace)
+            database = await connect(settings, [point], settings.cassandra.keyspace)
             await database.prepare([*COMMENT_STATEMENTS, *RATING_STATEMENTS, *VIDEO_STATEMENTS])
             for name, measure in ON_CASSANDRA.items():
                 if name in chosen:

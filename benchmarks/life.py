@@ -21,8 +21,9 @@ from rich.console import Console
 from benchmarks.calls import method, uuid
 from benchmarks.measuring import CALLERS, cpu_seconds, resident_mb
 from benchmarks.servers import cassandra_of, ours
-from common.registry import open_registry
 from common.settings import Settings
+from grpc_discovery.addresses import Address
+from grpc_discovery.registry.factory import open_registry
 from infra.etcd import Etcd
 from infra.layout import PYTHON, ROOT
 from infra.ports import free_port
@@ -35,16 +36,16 @@ STEPS = (0, 50_000, 100_000, 150_000, 200_000)
 WRITE_EVERY = 10
 
 
-async def starts(point: tuple[str, int], folder: Path, console: Console) -> None:
+async def starts(point: Address, folder: Path, console: Console) -> None:
     """Seconds until a new process is in the registry, and the CPU time it took."""
     with Etcd(folder / "etcd", free_port()) as etcd:
-        registry = await open_registry(Settings.load(etcd=etcd.address, discovery="auto"))
+        registry = await open_registry(Settings.load(etcd=etcd.address, discovery="auto").registry)
         took, cpu = [], []
         for _ in range(STARTS):
             port = free_port()
             environment = {
                 "KILLRVIDEO_ETCD": etcd.address,
-                "KILLRVIDEO_DSE_CONTACT_POINTS": f"{point[0]}:{point[1]}",
+                "KILLRVIDEO_DSE_CONTACT_POINTS": str(point),
                 "KILLRVIDEO_LISTEN_PORT": str(port),
             }
             service = Process("comments", [str(PYTHON), "-m", "services.comments"], folder / "comments.log", environment=environment, folder=ROOT)  # fmt: skip
@@ -66,7 +67,7 @@ async def starts(point: tuple[str, int], folder: Path, console: Console) -> None
     )
 
 
-async def memory(driver: str, point: tuple[str, int], folder: Path, steps: Sequence[int], console: Console) -> None:
+async def memory(driver: str, point: Address, folder: Path, steps: Sequence[int], console: Console) -> None:
     """Resident memory of one process after so many calls."""
     with ours("comments", driver, point, folder) as server:
         async with aio.insecure_channel(server.address) as channel:

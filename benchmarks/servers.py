@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from grpc_discovery.addresses import Address, parse_address
 from infra.cassandra import Cassandra
 from infra.layout import PYTHON, ROOT
 from infra.ports import free_port
@@ -39,15 +40,14 @@ class Served(Process):
 
 
 @contextmanager
-def cassandra_of(address: str | None, folder: Path) -> Iterator[tuple[str, int]]:
+def cassandra_of(address: str | None, folder: Path) -> Iterator[Address]:
     """The Cassandra at `address`, or one of our own for this run; with the schema in it."""
     with ExitStack() as stack:
         if address:
-            host, _, port = address.rpartition(":")
-            point = host, int(port)
+            point = parse_address(address)
         else:
             node = stack.enter_context(Cassandra(folder / "cassandra", free_port(), heap_mb=1024))
-            point = node.host, node.port
+            point = Address(node.host, node.port)
         schema = Process(
             "schema", [str(PYTHON), "-m", "schema"], folder / "schema.log", environment=static(point), folder=ROOT
         )
@@ -57,13 +57,13 @@ def cassandra_of(address: str | None, folder: Path) -> Iterator[tuple[str, int]]
         yield point
 
 
-def static(point: tuple[str, int]) -> dict[str, str]:
+def static(point: Address) -> dict[str, str]:
     """The settings of a process that looks for nothing."""
-    return {"KILLRVIDEO_DISCOVERY": "static", "KILLRVIDEO_DSE_CONTACT_POINTS": f"{point[0]}:{point[1]}"}
+    return {"KILLRVIDEO_DISCOVERY": "static", "KILLRVIDEO_DSE_CONTACT_POINTS": str(point)}
 
 
 @contextmanager
-def ours(slug: str, driver: str, point: tuple[str, int], folder: Path) -> Iterator[Served]:
+def ours(slug: str, driver: str, point: Address, folder: Path) -> Iterator[Served]:
     """One of our services, started and ready."""
     port = free_port()
     environment = {
@@ -79,9 +79,9 @@ def ours(slug: str, driver: str, point: tuple[str, int], folder: Path) -> Iterat
 
 
 @contextmanager
-def floor(slug: str, point: tuple[str, int], folder: Path) -> Iterator[Served]:
+def floor(slug: str, point: Address, folder: Path) -> Iterator[Served]:
     """The floor server of one of the services, started and ready."""
     port = free_port()
-    arguments = ["benchmarks.floor", slug, str(port), point[0], str(point[1]), KEYSPACE]
+    arguments = ["benchmarks.floor", slug, str(port), point.host, str(point.port), KEYSPACE]
     with Served("floor", arguments, port, folder / f"floor-{slug}.log", {}) as process:
         yield process

@@ -4,7 +4,7 @@
         answer = await services.comments.GetVideoComments(request, timeout=2.0)
 
 Instances are found through the registry and followed while they come and go. A call goes to the less busy of two instances, leaves one that is
-stopping, hung or failing, and is repeated only where that can do no harm (client/methods.py).
+stopping, hung or failing, and is repeated only where its .proto file says that this can do no harm.
 """
 
 from client.blocking import BlockingServices

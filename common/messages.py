@@ -11,8 +11,8 @@ from uuid import UUID
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common.errors import InvalidArgument
 from common.paging import Pages, Position
+from grpc_discovery.serving.statuses import InvalidArgument
 from protos.common_pb2 import TimeUuid, Uuid
 
 MOST_IDS = 200

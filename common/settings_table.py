@@ -1,10 +1,11 @@
-"""The table of settings in the README, generated from the settings class: `python -m common.settings_table` rewrites it in place."""
+"""The table of settings in the README, generated from the settings classes: `python -m common.settings_table` rewrites it in place."""
 
 import types
 import typing
 from pathlib import Path
 
 from common.settings import PREFIX, Settings
+from grpc_discovery.environment import leaves, variable_of
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
@@ -13,9 +14,11 @@ BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
 def table() -> str:
     """One line a setting: name, what is allowed, default, what it is for."""
     lines = ["| Setting | Takes | Default | What it is for |", "|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for _, field in leaves(Settings):
         default = "" if field.default in (None, "") else f"`{field.default}`"
-        lines.append(f"| `{PREFIX}{name.upper()}` | {_kind(field.annotation)} | {default} | {field.description} |")
+        lines.append(
+            f"| `{PREFIX}{variable_of(field)}` | {_kind(field.annotation)} | {default} | {field.description} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common.settings import PREFIX, secrets_from_files
+from common import catalogue
+from common.settings import PREFIX
 
-SERVICES = ("comments", "ratings", "search", "statistics", "suggested_videos", "user_management", "video_catalog")
+SERVICES = tuple(known.slug for known in catalogue.SERVICES.values())
 
 EXAMPLE_PASSWORD = "replace-this-example-password"  # noqa: S105  # opens nothing: it is what is refused
 """What deploy/.env.example shows in the place of passwords. Whoever starts with it has forgotten to choose one."""
@@ -48,11 +49,13 @@ def usage() -> str:
 
 def example_secrets(environment: Mapping[str, str]) -> list[str]:
     """Names of the settings whose value is still the example's, given directly or as a file."""
-    values = {
-        **environment,
-        **{f"{PREFIX}{name.upper()}": value for name, value in secrets_from_files(environment).items()},
+    ours = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    in_files = {
+        name.removesuffix("_FILE"): Path(path).read_text(encoding="utf-8", errors="replace").strip()
+        for name, path in ours.items()
+        if name.endswith("_FILE") and path
     }
-    return sorted(name for name, value in values.items() if name.startswith(PREFIX) and value == EXAMPLE_PASSWORD)
+    return sorted(name for name, value in (ours | in_files).items() if value == EXAMPLE_PASSWORD)
 
 
 def chosen(arguments: Sequence[str]) -> list[str]:

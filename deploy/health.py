@@ -4,25 +4,20 @@ What runs here is read from the process table rather than from a setting, so tha
 processes under supervisord, and of seven services in one process.
 """
 
+import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-SHARED_PORT = 8899
-PORTS = {
-    "services": SHARED_PORT,
-    "services.comments": 8101,
-    "services.ratings": 8201,
-    "services.search": 8301,
-    "services.statistics": 8401,
-    "services.suggested_videos": 8501,
-    "services.user_management": 8601,
-    "services.video_catalog": 8701,
-}
+from common.catalogue import SERVICES, SHARED_PORT
+from grpc_discovery.addresses import Address, is_unspecified, parse_host
+
+PORTS = {"services": SHARED_PORT} | {f"services.{known.slug}": known.port for known in SERVICES.values()}
 _SECONDS = 3.0
 
 
@@ -36,6 +31,19 @@ class Running(NamedTuple):
     def port(self) -> int:
         """The port it listens on."""
         return int(self.environment.get("KILLRVIDEO_LISTEN_PORT") or PORTS[self.module])
+
+    @property
+    def address(self) -> Address:
+        """Where it can be called from inside the container."""
+        host = parse_host(self.environment.get("KILLRVIDEO_LISTEN_HOST") or "127.0.0.1")
+        if is_unspecified(host):
+            host = "::1" if ":" in host else "127.0.0.1"
+        return Address(host, self.port)
+
+    def file(self, name: str) -> Path | None:
+        """The file that a setting of its environment names."""
+        path = self.environment.get(f"KILLRVIDEO_{name}")
+        return Path(path) if path else None
 
 
 def running(processes: Path = Path("/proc")) -> Iterator[Running]:
@@ -55,13 +63,36 @@ def channel_to(process: Running) -> grpc.Channel:
 
     We have no other certificate than the server's own: it is what we trust, and what we show if callers must show one.
     """
-    address = f"127.0.0.1:{process.port}"
-    certificate, key = (process.environment.get(f"KILLRVIDEO_GRPC_{name}") for name in ("CERTIFICATE", "KEY"))
+    certificate, key = process.file("GRPC_CERTIFICATE"), process.file("GRPC_KEY")
     if not (certificate and key):
-        return grpc.insecure_channel(address)
-    chain = Path(certificate).read_bytes()
-    ours = (Path(key).read_bytes(), chain) if process.environment.get("KILLRVIDEO_GRPC_CLIENT_CA") else (None, None)
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(chain, *ours))
+        return grpc.insecure_channel(process.address.target)
+    chain = certificate.read_bytes()
+    ours = (key.read_bytes(), chain) if process.file("GRPC_CLIENT_CA") else (None, None)
+    # A certificate holds the names by which others know the service, and seldom 127.0.0.1: any name that it holds will do here.
+    name = name_in_certificate(process.address, certificate, key)
+    options = [("grpc.ssl_target_name_override", name)] if name else []
+    return grpc.secure_channel(process.address.target, grpc.ssl_channel_credentials(chain, *ours), options)
+
+
+def name_in_certificate(address: Address, certificate: Path, key: Path) -> str | None:
+    """The first name in the certificate that the process at `address` shows; None where it has none, or does not show that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the file need not hold the CA
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["h2"])  # without it gRPC breaks off
+    try:
+        with (
+            socket.create_connection(address, timeout=_SECONDS) as connection,
+            context.wrap_socket(connection) as channel,
+        ):
+            shown: dict[str, Any] = channel.getpeercert() or {}
+    except OSError:
+        return None  # the call that follows fails as well, and says so
+    names = [value for kind, value in shown.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
+    # In the place of a star any word may stand.
+    return names[0].replace("*", "any") if names else None
 
 
 def fault(process: Running) -> str | None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
-from common.registry.names import SERVICES as REGISTERED
+from common.catalogue import SERVICES as REGISTERED
 from deploy.engine import IMAGE, ROOT, Compose, EngineError, figures, run, wait_until
 from deploy.entrypoint import EXAMPLE_PASSWORD, SERVICES
 

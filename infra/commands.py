@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from infra import fleet, machine
+from infra import fleet, machine, pythons
 from infra.errors import InfraError
 from infra.fleet import SERVICES, Fleet
 from infra.layout import DATA, LOCAL, LOGS, PYTHON, ROOT
@@ -26,6 +26,8 @@ _SERVE_SECONDS = 180.0
 _LAST_LINES = 200
 
 OWN_CODE = (
+    "discovery/src",
+    "discovery/tests",
     "common",
     "services",
     "client",
@@ -51,6 +53,7 @@ def run(command: str, arguments: list[str]) -> int:
         "scale": _scale,
         "rolling-restart": _rolling_restart,
         "test": _test,
+        "test-pythons": lambda given: pythons.test_pythons(shlex.split(given.get("ARGS", ""))),
         "chaos": _chaos,
         "bench": _bench,
         "load": _load,

@@ -11,12 +11,13 @@ import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from common.registry import RegistryUnavailable, names, open_registry
-from common.registry.interface import Registry
+from common import catalogue
+from grpc_discovery.registry.factory import open_registry
+from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from infra.errors import InfraError
 from infra.settings import InfraSettings
 
-SERVICES = {known.slug: name for name, known in names.SERVICES.items()}
+SERVICES = {known.slug: name for name, known in catalogue.SERVICES.items()}
 """Short name -> name in the registry."""
 
 SERVING, NOT_SERVING, NO_ANSWER = "serving", "not serving", "no answer"
@@ -53,9 +54,9 @@ class Fleet:
         """A fleet as the registry of `settings` knows it; raises InfraError when that does not answer."""
         try:
             async with asyncio.timeout(10):
-                return cls(await open_registry(settings))
+                return cls(await open_registry(settings.registry))
         except (RegistryUnavailable, TimeoutError) as error:
-            raise InfraError(f"etcd at {settings.etcd} does not answer") from error
+            raise InfraError(f"etcd at {settings.registry.etcd.addresses} does not answer") from error
 
     async def __aenter__(self) -> Self:
         """Nothing more is opened."""
@@ -78,7 +79,7 @@ class Fleet:
             instances = await self._registry.list(service)
         except RegistryUnavailable:
             instances = {}
-        keys = {address: names.key(service, name) for name, address in instances.items()}
+        keys = {address: catalogue.registry_key(service, name) for name, address in instances.items()}
         self._known[slug] |= keys.keys()
         addresses = sorted(self._known[slug])
         healths = await asyncio.gather(*map(self._health, addresses))
@@ -122,9 +123,10 @@ def table(seen: list[Seen]) -> str:
         here = [one for one in seen if one.slug == slug]
         rows += [(slug, one.address, one.key or "-", one.health) for one in here] or [(slug, "-", "-", "no instance")]
     if sys.stdout.isatty() and shutil.get_terminal_size().columns < _WIDE:
-        rows[0] = ("service", "address", f"key below {names.ROOT}/", "health")
+        rows[0] = ("service", "address", f"key below {catalogue.REGISTRY_ROOT}/", "health")
         rows[1:] = [
-            (slug, address, key.removeprefix(f"{names.ROOT}/"), health) for slug, address, key, health in rows[1:]
+            (slug, address, key.removeprefix(f"{catalogue.REGISTRY_ROOT}/"), health)
+            for slug, address, key, health in rows[1:]
         ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(

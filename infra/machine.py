@@ -12,7 +12,8 @@ from types import FrameType
 from typing import NamedTuple
 
 from common.database import DatabaseError, Select, connect
-from common.errors import ServiceError
+from grpc_discovery.addresses import Address
+from grpc_discovery.serving.statuses import ServiceError
 from infra.cassandra import Cassandra
 from infra.errors import STOP_SIGNALS, InfraError, Stopped
 from infra.etcd import Etcd
@@ -54,11 +55,11 @@ class Machine:
     def __init__(self, settings: InfraSettings) -> None:
         self.settings = settings
         services = service_environment(settings)
-        contact = {"KILLRVIDEO_DSE_CONTACT_POINTS": f"127.0.0.1:{settings.cassandra_port}", "PYTHONUNBUFFERED": "1"}
+        contact = {"KILLRVIDEO_DSE_CONTACT_POINTS": f"127.0.0.1:{settings.cassandra.port}", "PYTHONUNBUFFERED": "1"}
         self.etcd = Etcd(DATA / "etcd", settings.etcd_port, peer_port=settings.etcd_peer_port)
         self.cassandra = Cassandra(
             DATA / "cassandra",
-            settings.cassandra_port,
+            settings.cassandra.port,
             storage_port=settings.cassandra_storage_port,
             heap_mb=settings.cassandra_heap,
         )
@@ -95,11 +96,11 @@ class Machine:
         wanted = [
             (settings.etcd_port, "etcd", "KILLRVIDEO_ETCD_PORT", "127.0.0.1"),
             (settings.etcd_peer_port, "etcd's peers", "KILLRVIDEO_ETCD_PEER_PORT", "127.0.0.1"),
-            (settings.cassandra_port, "Cassandra", "KILLRVIDEO_CASSANDRA_PORT", "127.0.0.1"),
+            (settings.cassandra.port, "Cassandra", "KILLRVIDEO_CASSANDRA_PORT", "127.0.0.1"),
             (settings.cassandra_storage_port, "Cassandra's nodes", "KILLRVIDEO_CASSANDRA_STORAGE_PORT", "127.0.0.1"),
         ]
         for slug, port in base_ports(settings.port_offset).items():
-            wanted.append((port + 1, slug, "KILLRVIDEO_PORT_OFFSET", settings.listen_host))
+            wanted.append((port + 1, slug, "KILLRVIDEO_PORT_OFFSET", settings.listen.host))
         given: dict[int, str] = {}
         for port, what, setting, _ in wanted:
             if port in given:
@@ -154,7 +155,7 @@ def load_settings() -> InfraSettings:
     settings = InfraSettings.load()
     for warning in misspelled(os.environ):
         print(warning, file=sys.stderr, flush=True)
-    return settings.model_copy(update={"etcd": f"127.0.0.1:{settings.etcd_port}"})
+    return settings.replace(etcd=f"127.0.0.1:{settings.etcd_port}")
 
 
 def run(settings: InfraSettings) -> int:
@@ -260,8 +261,8 @@ async def _load_sample_data(machine: Machine) -> None:
 
 async def _has_videos(settings: InfraSettings) -> bool:
     try:
-        ours = settings.model_copy(update={"cassandra_driver": "cassandra-driver"})  # the tools' driver
-        database = await connect(ours, [("127.0.0.1", settings.cassandra_port)], settings.cassandra_keyspace)
+        ours = settings.replace(cassandra_driver="cassandra-driver")  # the tools' driver
+        database = await connect(ours, [Address("127.0.0.1", settings.cassandra.port)], settings.cassandra.keyspace)
         try:
             await database.prepare([ANY_VIDEO])
             return await database.select_one(ANY_VIDEO) is not None
@@ -297,13 +298,13 @@ def introduction(machine: Machine) -> str:
     """Two or three calls to try, and what can be hurt."""
     settings = machine.settings
     port = base_ports(settings.port_offset)["video_catalog"] + 1
-    etcd = "" if settings.etcd_port == 2379 else f"KILLRVIDEO_ETCD={settings.etcd} "
+    etcd = "" if settings.etcd_port == 2379 else f"KILLRVIDEO_ETCD={settings.registry.etcd.addresses} "
     python = os.path.relpath(PYTHON, ROOT)
     return f"""Try:
   {etcd}{python} -m client call VideoCatalogService GetLatestVideoPreviews '{{"page_size": 3}}'
   {etcd}{python} -m client call SearchService SearchVideos '{{"query": "cassandra", "page_size": 3}}'
   grpcurl -plaintext 127.0.0.1:{port} list
-etcd is process {machine.etcd.pid} on port {settings.etcd_port}, Cassandra {machine.cassandra.pid} on {settings.cassandra_port}. Ctrl-C (or `make stop`) stops everything."""
+etcd is process {machine.etcd.pid} on port {settings.etcd_port}, Cassandra {machine.cassandra.pid} on {settings.cassandra.port}. Ctrl-C (or `make stop`) stops everything."""
 
 
 def _crash(log: str) -> str:

@@ -4,41 +4,52 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from common.settings import PREFIX, Settings
+from common.settings import PREFIX, RegistrySettings, Settings
+from grpc_discovery.environment import leaves, setting, variable_of
 
 LAST_OFFSET = 56_000
 """The highest offset with which the last service's 99 instances still have ports below 65536."""
 
 
-class InfraSettings(Settings):
-    """What `make run` and its companions read. `cassandra_port` is the services' setting of that name."""
+class EtcdOnlySettings(RegistrySettings):
+    """The registry of this machine, which is its own etcd."""
 
-    etcd_port: int = Field(2379, ge=1, le=65_535, description="Port of the etcd that `make run` starts.")
-    etcd_peer_port: int = Field(
-        2380, ge=1, le=65_535, description="Port on which that etcd would talk to others of its kind."
+    kind: Literal["auto", "etcd-v2", "etcd-v3", "etcd"] = setting(
+        "DISCOVERY", "auto", "As for the services, but what `make run` starts is advertised in its etcd in any case."
     )
-    cassandra_storage_port: int = Field(
-        7000, ge=1, le=65_535, description="Port on which the Cassandra of `make run` would talk to other nodes."
+
+
+class InfraSettings(Settings):
+    """What `make run` and its companions read. `cassandra.port` is the services' setting of that name."""
+
+    registry: EtcdOnlySettings = EtcdOnlySettings()
+    etcd_port: int = setting("ETCD_PORT", 2379, "Port of the etcd that `make run` starts.", ge=1, le=65_535)
+    etcd_peer_port: int = setting(
+        "ETCD_PEER_PORT", 2380, "Port on which that etcd would talk to others of its kind.", ge=1, le=65_535
     )
-    cassandra_heap: int = Field(1024, ge=256, le=32_768, description="Heap of that Cassandra in MB.")
-    port_offset: int = Field(
+    cassandra_storage_port: int = setting(
+        "CASSANDRA_STORAGE_PORT",
+        7000,
+        "Port on which the Cassandra of `make run` would talk to other nodes.",
+        ge=1,
+        le=65_535,
+    )
+    cassandra_heap: int = setting("CASSANDRA_HEAP", 1024, "Heap of that Cassandra in MB.", ge=256, le=32_768)
+    port_offset: int = setting(
+        "PORT_OFFSET",
         0,
+        "Added to every service's port by `make run`, in whole hundreds, so that two copies fit on one machine.",
         ge=0,
         le=LAST_OFFSET,
-        description="Added to every service's port by `make run`, in whole hundreds, so that two copies fit on one machine.",
-    )
-
-    discovery: Literal["auto", "etcd-v2", "etcd-v3", "etcd"] = Field(
-        "auto", description="As for the services, but what `make run` starts is advertised in its etcd in any case."
     )
 
     @model_validator(mode="after")
     def _without_tls(self) -> Self:
-        if self.grpc_certificate:
+        if self.listen.tls.given:
             raise ValueError(
-                f"`make run` and its companions call the services without TLS: leave {PREFIX}GRPC_CERTIFICATE empty for them"
+                "`make run` and its companions call the services without TLS: leave {prefix}GRPC_CERTIFICATE empty for them"
             )
         return self
 
@@ -52,7 +63,7 @@ class InfraSettings(Settings):
 
 def misspelled(names: Iterable[str]) -> list[str]:
     """A sentence for each name that is almost that of a setting: what stands behind it would be ignored in silence."""
-    known = [name.upper() for name in InfraSettings.model_fields]
+    known = [variable_of(field) for _, field in leaves(InfraSettings)]
     given = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX) and name != "KILLRVIDEO_LOCAL"]
     # Names that are like no setting are left alone: older compose files and Kubernetes bring some.
     return [

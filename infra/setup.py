@@ -1,4 +1,4 @@
-"""Sets up what is missing: the virtual environment and Cassandra's jars.
+"""Sets up what is missing: the virtual environment, with the library in discovery/ installed from its folder, and Cassandra's jars.
 
 Each is whole or not there: what an interrupted set-up left is made anew. Standard library only: this is what makes the rest available.
 """
@@ -24,6 +24,7 @@ from infra.layout import CASSANDRA_JARS, CASSANDRA_VERSION, LAYOUT, LOCAL, PYTHO
 JAVA_VERSION = 17
 FREE_MB = 1200
 REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+LIBRARY = ROOT / "discovery"
 DEBIAN_JAVA = "`apt-get install openjdk-17-jdk-headless`"
 
 # As pip and Maven say it.
@@ -87,7 +88,7 @@ def environment_is_ready() -> bool:
 
 
 def set_up_environment() -> None:
-    """The virtual environment with the pinned requirements."""
+    """The virtual environment with the pinned requirements and the library."""
     if environment_is_ready():
         return
     require_space(FREE_MB)
@@ -111,21 +112,12 @@ def set_up_environment() -> None:
         elif line.startswith("Installing collected"):
             progress.end("fetched, installing")
 
-    requirements = str(REQUIREMENTS[-1])
+    install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    _run([*install, "-r", str(REQUIREMENTS[-1])], "pip failed", follow)
+    # Editable, so that a change of its code takes effect at once. What it depends on, and what builds it, is among the pinned.
     _run(
-        [
-            str(PYTHON),
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--progress-bar",
-            "off",
-            "-r",
-            requirements,
-        ],
-        "pip failed",
-        follow,
+        [*install, "--no-deps", "--no-build-isolation", "--editable", str(LIBRARY)],
+        "pip could not install the library of discovery/",
     )
     progress.end("installed")
     _write(marker, _requirements_digest())
@@ -336,8 +328,10 @@ def _require_whole(jar: Path) -> None:
 
 
 def _requirements_digest() -> str:
+    """Of all that decides what the environment holds; the library's folder too, because a checkout that was moved has it elsewhere."""
     digest = hashlib.sha256(sys.version.split()[0].rpartition(".")[0].encode())
-    for path in REQUIREMENTS:
+    digest.update(str(LIBRARY).encode())
+    for path in (*REQUIREMENTS, LIBRARY / "pyproject.toml"):
         digest.update(path.read_bytes())
     return digest.hexdigest() + "\n"
 

@@ -5,15 +5,15 @@ import asyncio
 import signal
 import sys
 import time
-from ipaddress import ip_address
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 
 from client import Services
-from common.registry.names import SERVICES
+from common.catalogue import SERVICES
 from common.settings import Settings
+from grpc_discovery.addresses import parse_address
 from loadtest import live, report
 from loadtest.compare import compare
 from loadtest.run import LoadTestError, Result, Run
@@ -92,8 +92,7 @@ async def _refuse_other_machines() -> None:
     async with Services.from_settings(Settings.load()) as services:
         for service in SERVICES:
             for address in (await services.listed(service)).values():
-                host = address.rpartition(":")[0]
-                if host != "localhost" and not ip_address(host).is_loopback:
+                if not parse_address(address).is_loopback:
                     raise LoadTestError(
                         f"{service} is at {address}, which is not this machine; --beyond-loopback allows that"
                     )

@@ -18,7 +18,7 @@ from grpc.aio import AioRpcError
 from hdrh.histogram import HdrHistogram
 
 from client import Services
-from common.registry.names import SERVICES
+from common.catalogue import SERVICES
 from loadtest.calls import Visitors
 from loadtest.workload import Workload
 

@@ -55,7 +55,8 @@ class CommentsServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def CommentOnVideo(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The same comment_id again overwrites.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

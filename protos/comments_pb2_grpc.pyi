@@ -32,6 +32,7 @@ class CommentsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CommentsServiceAsyncStub: ...
     CommentOnVideo: _grpc.UnaryUnaryMultiCallable[_comments_pb2.CommentOnVideoRequest, _comments_pb2.CommentOnVideoResponse]
+    """The same comment_id again overwrites."""
     GetUserComments: _grpc.UnaryUnaryMultiCallable[_comments_pb2.GetUserCommentsRequest, _comments_pb2.GetUserCommentsResponse]
     GetVideoComments: _grpc.UnaryUnaryMultiCallable[_comments_pb2.GetVideoCommentsRequest, _comments_pb2.GetVideoCommentsResponse]
 
@@ -39,6 +40,7 @@ class CommentsServiceStub:
 class CommentsServiceAsyncStub(CommentsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CommentOnVideo: _aio.UnaryUnaryMultiCallable[_comments_pb2.CommentOnVideoRequest, _comments_pb2.CommentOnVideoResponse]  # type: ignore[assignment]
+    """The same comment_id again overwrites."""
     GetUserComments: _aio.UnaryUnaryMultiCallable[_comments_pb2.GetUserCommentsRequest, _comments_pb2.GetUserCommentsResponse]  # type: ignore[assignment]
     GetVideoComments: _aio.UnaryUnaryMultiCallable[_comments_pb2.GetVideoCommentsRequest, _comments_pb2.GetVideoCommentsResponse]  # type: ignore[assignment]
 
@@ -47,7 +49,8 @@ class CommentsServiceServicer:
         self,
         request: _comments_pb2.CommentOnVideoRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_comments_pb2.CommentOnVideoResponse, _abc.Awaitable[_comments_pb2.CommentOnVideoResponse]]: ...
+    ) -> _typing.Union[_comments_pb2.CommentOnVideoResponse, _abc.Awaitable[_comments_pb2.CommentOnVideoResponse]]:
+        """The same comment_id again overwrites."""
 
     def GetUserComments(
         self,

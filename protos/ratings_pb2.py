@@ -25,13 +25,19 @@ _sym_db = _symbol_database.Default()
 from protos import common_pb2 as protos_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/ratings.proto\x12\x12killrvideo.ratings\x1a\x13protos/common.proto\"w\n\x10RateVideoRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12(\n\x07user_id\x18\x02 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x0e\n\x06rating\x18\x03 \x01(\x05\"\x13\n\x11RateVideoResponse\"=\n\x10GetRatingRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\"l\n\x11GetRatingResponse\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x15\n\rratings_count\x18\x02 \x01(\x03\x12\x15\n\rratings_total\x18\x03 \x01(\x03\"k\n\x14GetUserRatingRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12(\n\x07user_id\x18\x02 \x01(\x0b\x32\x17.killrvideo.common.Uuid\"|\n\x15GetUserRatingResponse\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12(\n\x07user_id\x18\x02 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x0e\n\x06rating\x18\x03 \x01(\x05\x32\xaa\x02\n\x0eRatingsService\x12X\n\tRateVideo\x12$.killrvideo.ratings.RateVideoRequest\x1a%.killrvideo.ratings.RateVideoResponse\x12X\n\tGetRating\x12$.killrvideo.ratings.GetRatingRequest\x1a%.killrvideo.ratings.GetRatingResponse\x12\x64\n\rGetUserRating\x12(.killrvideo.ratings.GetUserRatingRequest\x1a).killrvideo.ratings.GetUserRatingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/ratings.proto\x12\x12killrvideo.ratings\x1a\x13protos/common.proto\"w\n\x10RateVideoRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12(\n\x07user_id\x18\x02 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x0e\n\x06rating\x18\x03 \x01(\x05\"\x13\n\x11RateVideoResponse\"=\n\x10GetRatingRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\"l\n\x11GetRatingResponse\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x15\n\rratings_count\x18\x02 \x01(\x03\x12\x15\n\rratings_total\x18\x03 \x01(\x03\"k\n\x14GetUserRatingRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12(\n\x07user_id\x18\x02 \x01(\x0b\x32\x17.killrvideo.common.Uuid\"|\n\x15GetUserRatingResponse\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12(\n\x07user_id\x18\x02 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x0e\n\x06rating\x18\x03 \x01(\x05\x32\xb9\x02\n\x0eRatingsService\x12]\n\tRateVideo\x12$.killrvideo.ratings.RateVideoRequest\x1a%.killrvideo.ratings.RateVideoResponse\"\x03\x90\x02\x02\x12]\n\tGetRating\x12$.killrvideo.ratings.GetRatingRequest\x1a%.killrvideo.ratings.GetRatingResponse\"\x03\x90\x02\x01\x12i\n\rGetUserRating\x12(.killrvideo.ratings.GetUserRatingRequest\x1a).killrvideo.ratings.GetUserRatingResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.ratings_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RATINGSSERVICE'].methods_by_name['RateVideo']._loaded_options = None
+  _globals['_RATINGSSERVICE'].methods_by_name['RateVideo']._serialized_options = b'\220\002\002'
+  _globals['_RATINGSSERVICE'].methods_by_name['GetRating']._loaded_options = None
+  _globals['_RATINGSSERVICE'].methods_by_name['GetRating']._serialized_options = b'\220\002\001'
+  _globals['_RATINGSSERVICE'].methods_by_name['GetUserRating']._loaded_options = None
+  _globals['_RATINGSSERVICE'].methods_by_name['GetUserRating']._serialized_options = b'\220\002\001'
   _globals['_RATEVIDEOREQUEST']._serialized_start=65
   _globals['_RATEVIDEOREQUEST']._serialized_end=184
   _globals['_RATEVIDEORESPONSE']._serialized_start=186
@@ -45,5 +51,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSERRATINGRESPONSE']._serialized_start=489
   _globals['_GETUSERRATINGRESPONSE']._serialized_end=613
   _globals['_RATINGSSERVICE']._serialized_start=616
-  _globals['_RATINGSSERVICE']._serialized_end=914
+  _globals['_RATINGSSERVICE']._serialized_end=929
 # @@protoc_insertion_point(module_scope)

@@ -55,7 +55,8 @@ class RatingsServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def RateVideo(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Rating again replaces.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -32,6 +32,7 @@ class RatingsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RatingsServiceAsyncStub: ...
     RateVideo: _grpc.UnaryUnaryMultiCallable[_ratings_pb2.RateVideoRequest, _ratings_pb2.RateVideoResponse]
+    """Rating again replaces."""
     GetRating: _grpc.UnaryUnaryMultiCallable[_ratings_pb2.GetRatingRequest, _ratings_pb2.GetRatingResponse]
     GetUserRating: _grpc.UnaryUnaryMultiCallable[_ratings_pb2.GetUserRatingRequest, _ratings_pb2.GetUserRatingResponse]
 
@@ -39,6 +40,7 @@ class RatingsServiceStub:
 class RatingsServiceAsyncStub(RatingsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RateVideo: _aio.UnaryUnaryMultiCallable[_ratings_pb2.RateVideoRequest, _ratings_pb2.RateVideoResponse]  # type: ignore[assignment]
+    """Rating again replaces."""
     GetRating: _aio.UnaryUnaryMultiCallable[_ratings_pb2.GetRatingRequest, _ratings_pb2.GetRatingResponse]  # type: ignore[assignment]
     GetUserRating: _aio.UnaryUnaryMultiCallable[_ratings_pb2.GetUserRatingRequest, _ratings_pb2.GetUserRatingResponse]  # type: ignore[assignment]
 
@@ -47,7 +49,8 @@ class RatingsServiceServicer:
         self,
         request: _ratings_pb2.RateVideoRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_ratings_pb2.RateVideoResponse, _abc.Awaitable[_ratings_pb2.RateVideoResponse]]: ...
+    ) -> _typing.Union[_ratings_pb2.RateVideoResponse, _abc.Awaitable[_ratings_pb2.RateVideoResponse]]:
+        """Rating again replaces."""
 
     def GetRating(
         self,

@@ -26,13 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protos import common_pb2 as protos_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13protos/search.proto\x12\x11killrvideo.search\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13protos/common.proto\"M\n\x13SearchVideosRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x14\n\x0cpaging_state\x18\x10 \x01(\t\"y\n\x14SearchVideosResponse\x12\r\n\x05query\x18\x01 \x01(\t\x12<\n\x06videos\x18\x02 \x03(\x0b\x32,.killrvideo.search.SearchResultsVideoPreview\x12\x14\n\x0cpaging_state\x18\x03 \x01(\t\">\n\x1aGetQuerySuggestionsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"A\n\x1bGetQuerySuggestionsResponse\x12\r\n\x05query\x18\x01 \x01(\t\x12\x13\n\x0bsuggestions\x18\x02 \x03(\t\"\xce\x01\n\x19SearchResultsVideoPreview\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12.\n\nadded_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1e\n\x16preview_image_location\x18\x04 \x01(\t\x12(\n\x07user_id\x18\x05 \x01(\x0b\x32\x17.killrvideo.common.Uuid2\xe6\x01\n\rSearchService\x12_\n\x0cSearchVideos\x12&.killrvideo.search.SearchVideosRequest\x1a\'.killrvideo.search.SearchVideosResponse\x12t\n\x13GetQuerySuggestions\x12-.killrvideo.search.GetQuerySuggestionsRequest\x1a..killrvideo.search.GetQuerySuggestionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13protos/search.proto\x12\x11killrvideo.search\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13protos/common.proto\"M\n\x13SearchVideosRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x14\n\x0cpaging_state\x18\x10 \x01(\t\"y\n\x14SearchVideosResponse\x12\r\n\x05query\x18\x01 \x01(\t\x12<\n\x06videos\x18\x02 \x03(\x0b\x32,.killrvideo.search.SearchResultsVideoPreview\x12\x14\n\x0cpaging_state\x18\x03 \x01(\t\">\n\x1aGetQuerySuggestionsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"A\n\x1bGetQuerySuggestionsResponse\x12\r\n\x05query\x18\x01 \x01(\t\x12\x13\n\x0bsuggestions\x18\x02 \x03(\t\"\xce\x01\n\x19SearchResultsVideoPreview\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12.\n\nadded_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1e\n\x16preview_image_location\x18\x04 \x01(\t\x12(\n\x07user_id\x18\x05 \x01(\x0b\x32\x17.killrvideo.common.Uuid2\xf0\x01\n\rSearchService\x12\x64\n\x0cSearchVideos\x12&.killrvideo.search.SearchVideosRequest\x1a\'.killrvideo.search.SearchVideosResponse\"\x03\x90\x02\x01\x12y\n\x13GetQuerySuggestions\x12-.killrvideo.search.GetQuerySuggestionsRequest\x1a..killrvideo.search.GetQuerySuggestionsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.search_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['SearchVideos']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['SearchVideos']._serialized_options = b'\220\002\001'
+  _globals['_SEARCHSERVICE'].methods_by_name['GetQuerySuggestions']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['GetQuerySuggestions']._serialized_options = b'\220\002\001'
   _globals['_SEARCHVIDEOSREQUEST']._serialized_start=96
   _globals['_SEARCHVIDEOSREQUEST']._serialized_end=173
   _globals['_SEARCHVIDEOSRESPONSE']._serialized_start=175
@@ -44,5 +48,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHRESULTSVIDEOPREVIEW']._serialized_start=430
   _globals['_SEARCHRESULTSVIDEOPREVIEW']._serialized_end=636
   _globals['_SEARCHSERVICE']._serialized_start=639
-  _globals['_SEARCHSERVICE']._serialized_end=869
+  _globals['_SEARCHSERVICE']._serialized_end=879
 # @@protoc_insertion_point(module_scope)

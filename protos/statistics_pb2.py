@@ -25,13 +25,15 @@ _sym_db = _symbol_database.Default()
 from protos import common_pb2 as protos_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17protos/statistics.proto\x12\x15killrvideo.statistics\x1a\x13protos/common.proto\"I\n\x1cRecordPlaybackStartedRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\"\x1f\n\x1dRecordPlaybackStartedResponse\"E\n\x17GetNumberOfPlaysRequest\x12*\n\tvideo_ids\x18\x01 \x03(\x0b\x32\x17.killrvideo.common.Uuid\"K\n\x18GetNumberOfPlaysResponse\x12/\n\x05stats\x18\x01 \x03(\x0b\x32 .killrvideo.statistics.PlayStats\"E\n\tPlayStats\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\r\n\x05views\x18\x02 \x01(\x03\x32\x8d\x02\n\x11StatisticsService\x12\x82\x01\n\x15RecordPlaybackStarted\x12\x33.killrvideo.statistics.RecordPlaybackStartedRequest\x1a\x34.killrvideo.statistics.RecordPlaybackStartedResponse\x12s\n\x10GetNumberOfPlays\x12..killrvideo.statistics.GetNumberOfPlaysRequest\x1a/.killrvideo.statistics.GetNumberOfPlaysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17protos/statistics.proto\x12\x15killrvideo.statistics\x1a\x13protos/common.proto\"I\n\x1cRecordPlaybackStartedRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\"\x1f\n\x1dRecordPlaybackStartedResponse\"E\n\x17GetNumberOfPlaysRequest\x12*\n\tvideo_ids\x18\x01 \x03(\x0b\x32\x17.killrvideo.common.Uuid\"K\n\x18GetNumberOfPlaysResponse\x12/\n\x05stats\x18\x01 \x03(\x0b\x32 .killrvideo.statistics.PlayStats\"E\n\tPlayStats\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\r\n\x05views\x18\x02 \x01(\x03\x32\x92\x02\n\x11StatisticsService\x12\x82\x01\n\x15RecordPlaybackStarted\x12\x33.killrvideo.statistics.RecordPlaybackStartedRequest\x1a\x34.killrvideo.statistics.RecordPlaybackStartedResponse\x12x\n\x10GetNumberOfPlays\x12..killrvideo.statistics.GetNumberOfPlaysRequest\x1a/.killrvideo.statistics.GetNumberOfPlaysResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.statistics_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STATISTICSSERVICE'].methods_by_name['GetNumberOfPlays']._loaded_options = None
+  _globals['_STATISTICSSERVICE'].methods_by_name['GetNumberOfPlays']._serialized_options = b'\220\002\001'
   _globals['_RECORDPLAYBACKSTARTEDREQUEST']._serialized_start=71
   _globals['_RECORDPLAYBACKSTARTEDREQUEST']._serialized_end=144
   _globals['_RECORDPLAYBACKSTARTEDRESPONSE']._serialized_start=146
@@ -43,5 +45,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLAYSTATS']._serialized_start=327
   _globals['_PLAYSTATS']._serialized_end=396
   _globals['_STATISTICSSERVICE']._serialized_start=399
-  _globals['_STATISTICSSERVICE']._serialized_end=668
+  _globals['_STATISTICSSERVICE']._serialized_end=673
 # @@protoc_insertion_point(module_scope)

@@ -50,7 +50,8 @@ class StatisticsServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def RecordPlaybackStarted(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """No idempotency_level: a counter that is told twice goes up twice, so callers do not repeat it unless it was not begun.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -32,12 +32,14 @@ class StatisticsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StatisticsServiceAsyncStub: ...
     RecordPlaybackStarted: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.RecordPlaybackStartedRequest, _statistics_pb2.RecordPlaybackStartedResponse]
+    """No idempotency_level: a counter that is told twice goes up twice, so callers do not repeat it unless it was not begun."""
     GetNumberOfPlays: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.GetNumberOfPlaysRequest, _statistics_pb2.GetNumberOfPlaysResponse]
 
 @_typing.type_check_only
 class StatisticsServiceAsyncStub(StatisticsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecordPlaybackStarted: _aio.UnaryUnaryMultiCallable[_statistics_pb2.RecordPlaybackStartedRequest, _statistics_pb2.RecordPlaybackStartedResponse]  # type: ignore[assignment]
+    """No idempotency_level: a counter that is told twice goes up twice, so callers do not repeat it unless it was not begun."""
     GetNumberOfPlays: _aio.UnaryUnaryMultiCallable[_statistics_pb2.GetNumberOfPlaysRequest, _statistics_pb2.GetNumberOfPlaysResponse]  # type: ignore[assignment]
 
 class StatisticsServiceServicer:
@@ -45,7 +47,8 @@ class StatisticsServiceServicer:
         self,
         request: _statistics_pb2.RecordPlaybackStartedRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_statistics_pb2.RecordPlaybackStartedResponse, _abc.Awaitable[_statistics_pb2.RecordPlaybackStartedResponse]]: ...
+    ) -> _typing.Union[_statistics_pb2.RecordPlaybackStartedResponse, _abc.Awaitable[_statistics_pb2.RecordPlaybackStartedResponse]]:
+        """No idempotency_level: a counter that is told twice goes up twice, so callers do not repeat it unless it was not begun."""
 
     def GetNumberOfPlays(
         self,

@@ -26,13 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protos import common_pb2 as protos_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/suggested_videos.proto\x12\x1bkillrvideo.suggested_videos\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13protos/common.proto\"m\n\x17GetRelatedVideosRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x14\n\x0cpaging_state\x18\x10 \x01(\t\"\x9f\x01\n\x18GetRelatedVideosResponse\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x42\n\x06videos\x18\x02 \x03(\x0b\x32\x32.killrvideo.suggested_videos.SuggestedVideoPreview\x12\x14\n\x0cpaging_state\x18\x03 \x01(\t\"o\n\x1aGetSuggestedForUserRequest\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x14\n\x0cpaging_state\x18\x10 \x01(\t\"\xa1\x01\n\x1bGetSuggestedForUserResponse\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x42\n\x06videos\x18\x02 \x03(\x0b\x32\x32.killrvideo.suggested_videos.SuggestedVideoPreview\x12\x14\n\x0cpaging_state\x18\x03 \x01(\t\"\xca\x01\n\x15SuggestedVideoPreview\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12.\n\nadded_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1e\n\x16preview_image_location\x18\x04 \x01(\t\x12(\n\x07user_id\x18\x05 \x01(\x0b\x32\x17.killrvideo.common.Uuid2\xa3\x02\n\x15SuggestedVideoService\x12\x7f\n\x10GetRelatedVideos\x12\x34.killrvideo.suggested_videos.GetRelatedVideosRequest\x1a\x35.killrvideo.suggested_videos.GetRelatedVideosResponse\x12\x88\x01\n\x13GetSuggestedForUser\x12\x37.killrvideo.suggested_videos.GetSuggestedForUserRequest\x1a\x38.killrvideo.suggested_videos.GetSuggestedForUserResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/suggested_videos.proto\x12\x1bkillrvideo.suggested_videos\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13protos/common.proto\"m\n\x17GetRelatedVideosRequest\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x14\n\x0cpaging_state\x18\x10 \x01(\t\"\x9f\x01\n\x18GetRelatedVideosResponse\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x42\n\x06videos\x18\x02 \x03(\x0b\x32\x32.killrvideo.suggested_videos.SuggestedVideoPreview\x12\x14\n\x0cpaging_state\x18\x03 \x01(\t\"o\n\x1aGetSuggestedForUserRequest\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x14\n\x0cpaging_state\x18\x10 \x01(\t\"\xa1\x01\n\x1bGetSuggestedForUserResponse\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x42\n\x06videos\x18\x02 \x03(\x0b\x32\x32.killrvideo.suggested_videos.SuggestedVideoPreview\x12\x14\n\x0cpaging_state\x18\x03 \x01(\t\"\xca\x01\n\x15SuggestedVideoPreview\x12)\n\x08video_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12.\n\nadded_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1e\n\x16preview_image_location\x18\x04 \x01(\t\x12(\n\x07user_id\x18\x05 \x01(\x0b\x32\x17.killrvideo.common.Uuid2\xae\x02\n\x15SuggestedVideoService\x12\x84\x01\n\x10GetRelatedVideos\x12\x34.killrvideo.suggested_videos.GetRelatedVideosRequest\x1a\x35.killrvideo.suggested_videos.GetRelatedVideosResponse\"\x03\x90\x02\x01\x12\x8d\x01\n\x13GetSuggestedForUser\x12\x37.killrvideo.suggested_videos.GetSuggestedForUserRequest\x1a\x38.killrvideo.suggested_videos.GetSuggestedForUserResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.suggested_videos_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SUGGESTEDVIDEOSERVICE'].methods_by_name['GetRelatedVideos']._loaded_options = None
+  _globals['_SUGGESTEDVIDEOSERVICE'].methods_by_name['GetRelatedVideos']._serialized_options = b'\220\002\001'
+  _globals['_SUGGESTEDVIDEOSERVICE'].methods_by_name['GetSuggestedForUser']._loaded_options = None
+  _globals['_SUGGESTEDVIDEOSERVICE'].methods_by_name['GetSuggestedForUser']._serialized_options = b'\220\002\001'
   _globals['_GETRELATEDVIDEOSREQUEST']._serialized_start=116
   _globals['_GETRELATEDVIDEOSREQUEST']._serialized_end=225
   _globals['_GETRELATEDVIDEOSRESPONSE']._serialized_start=228
@@ -44,5 +48,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUGGESTEDVIDEOPREVIEW']._serialized_start=667
   _globals['_SUGGESTEDVIDEOPREVIEW']._serialized_end=869
   _globals['_SUGGESTEDVIDEOSERVICE']._serialized_start=872
-  _globals['_SUGGESTEDVIDEOSERVICE']._serialized_end=1163
+  _globals['_SUGGESTEDVIDEOSERVICE']._serialized_end=1174
 # @@protoc_insertion_point(module_scope)

@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from protos import common_pb2 as protos_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/user_management.proto\x12\x1akillrvideo.user_management\x1a\x13protos/common.proto\"\x85\x01\n\x11\x43reateUserRequest\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x12\n\nfirst_name\x18\x02 \x01(\t\x12\x11\n\tlast_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x10\n\x08password\x18\x05 \x01(\t\"\x14\n\x12\x43reateUserResponse\";\n\x18VerifyCredentialsRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"E\n\x19VerifyCredentialsResponse\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\"B\n\x15GetUserProfileRequest\x12)\n\x08user_ids\x18\x01 \x03(\x0b\x32\x17.killrvideo.common.Uuid\"S\n\x16GetUserProfileResponse\x12\x39\n\x08profiles\x18\x01 \x03(\x0b\x32\'.killrvideo.user_management.UserProfile\"m\n\x0bUserProfile\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x12\n\nfirst_name\x18\x02 \x01(\t\x12\x11\n\tlast_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t2\x80\x03\n\x15UserManagementService\x12k\n\nCreateUser\x12-.killrvideo.user_management.CreateUserRequest\x1a..killrvideo.user_management.CreateUserResponse\x12\x80\x01\n\x11VerifyCredentials\x12\x34.killrvideo.user_management.VerifyCredentialsRequest\x1a\x35.killrvideo.user_management.VerifyCredentialsResponse\x12w\n\x0eGetUserProfile\x12\x31.killrvideo.user_management.GetUserProfileRequest\x1a\x32.killrvideo.user_management.GetUserProfileResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/user_management.proto\x12\x1akillrvideo.user_management\x1a\x13protos/common.proto\"\x85\x01\n\x11\x43reateUserRequest\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x12\n\nfirst_name\x18\x02 \x01(\t\x12\x11\n\tlast_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x10\n\x08password\x18\x05 \x01(\t\"\x14\n\x12\x43reateUserResponse\";\n\x18VerifyCredentialsRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"E\n\x19VerifyCredentialsResponse\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\"B\n\x15GetUserProfileRequest\x12)\n\x08user_ids\x18\x01 \x03(\x0b\x32\x17.killrvideo.common.Uuid\"S\n\x16GetUserProfileResponse\x12\x39\n\x08profiles\x18\x01 \x03(\x0b\x32\'.killrvideo.user_management.UserProfile\"m\n\x0bUserProfile\x12(\n\x07user_id\x18\x01 \x01(\x0b\x32\x17.killrvideo.common.Uuid\x12\x12\n\nfirst_name\x18\x02 \x01(\t\x12\x11\n\tlast_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t2\x8a\x03\n\x15UserManagementService\x12k\n\nCreateUser\x12-.killrvideo.user_management.CreateUserRequest\x1a..killrvideo.user_management.CreateUserResponse\x12\x85\x01\n\x11VerifyCredentials\x12\x34.killrvideo.user_management.VerifyCredentialsRequest\x1a\x35.killrvideo.user_management.VerifyCredentialsResponse\"\x03\x90\x02\x02\x12|\n\x0eGetUserProfile\x12\x31.killrvideo.user_management.GetUserProfileRequest\x1a\x32.killrvideo.user_management.GetUserProfileResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.user_management_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_USERMANAGEMENTSERVICE'].methods_by_name['VerifyCredentials']._loaded_options = None
+  _globals['_USERMANAGEMENTSERVICE'].methods_by_name['VerifyCredentials']._serialized_options = b'\220\002\002'
+  _globals['_USERMANAGEMENTSERVICE'].methods_by_name['GetUserProfile']._loaded_options = None
+  _globals['_USERMANAGEMENTSERVICE'].methods_by_name['GetUserProfile']._serialized_options = b'\220\002\001'
   _globals['_CREATEUSERREQUEST']._serialized_start=82
   _globals['_CREATEUSERREQUEST']._serialized_end=215
   _globals['_CREATEUSERRESPONSE']._serialized_start=217
@@ -47,5 +51,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERPROFILE']._serialized_start=524
   _globals['_USERPROFILE']._serialized_end=633
   _globals['_USERMANAGEMENTSERVICE']._serialized_start=636
-  _globals['_USERMANAGEMENTSERVICE']._serialized_end=1020
+  _globals['_USERMANAGEMENTSERVICE']._serialized_end=1030
 # @@protoc_insertion_point(module_scope)

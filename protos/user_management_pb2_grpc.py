@@ -55,13 +55,16 @@ class UserManagementServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def CreateUser(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """No idempotency_level: the repetition of a call that was done says ALREADY_EXISTS, and callers would take their own account for
+        another's.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyCredentials(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """It may replace the hash of an earlier backend, which is the same whether done once or twice.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

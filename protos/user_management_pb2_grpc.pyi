@@ -32,14 +32,22 @@ class UserManagementServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UserManagementServiceAsyncStub: ...
     CreateUser: _grpc.UnaryUnaryMultiCallable[_user_management_pb2.CreateUserRequest, _user_management_pb2.CreateUserResponse]
+    """No idempotency_level: the repetition of a call that was done says ALREADY_EXISTS, and callers would take their own account for
+    another's.
+    """
     VerifyCredentials: _grpc.UnaryUnaryMultiCallable[_user_management_pb2.VerifyCredentialsRequest, _user_management_pb2.VerifyCredentialsResponse]
+    """It may replace the hash of an earlier backend, which is the same whether done once or twice."""
     GetUserProfile: _grpc.UnaryUnaryMultiCallable[_user_management_pb2.GetUserProfileRequest, _user_management_pb2.GetUserProfileResponse]
 
 @_typing.type_check_only
 class UserManagementServiceAsyncStub(UserManagementServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateUser: _aio.UnaryUnaryMultiCallable[_user_management_pb2.CreateUserRequest, _user_management_pb2.CreateUserResponse]  # type: ignore[assignment]
+    """No idempotency_level: the repetition of a call that was done says ALREADY_EXISTS, and callers would take their own account for
+    another's.
+    """
     VerifyCredentials: _aio.UnaryUnaryMultiCallable[_user_management_pb2.VerifyCredentialsRequest, _user_management_pb2.VerifyCredentialsResponse]  # type: ignore[assignment]
+    """It may replace the hash of an earlier backend, which is the same whether done once or twice."""
     GetUserProfile: _aio.UnaryUnaryMultiCallable[_user_management_pb2.GetUserProfileRequest, _user_management_pb2.GetUserProfileResponse]  # type: ignore[assignment]
 
 class UserManagementServiceServicer:
@@ -47,13 +55,17 @@ class UserManagementServiceServicer:
         self,
         request: _user_management_pb2.CreateUserRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_user_management_pb2.CreateUserResponse, _abc.Awaitable[_user_management_pb2.CreateUserResponse]]: ...
+    ) -> _typing.Union[_user_management_pb2.CreateUserResponse, _abc.Awaitable[_user_management_pb2.CreateUserResponse]]:
+        """No idempotency_level: the repetition of a call that was done says ALREADY_EXISTS, and callers would take their own account for
+        another's.
+        """
 
     def VerifyCredentials(
         self,
         request: _user_management_pb2.VerifyCredentialsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_user_management_pb2.VerifyCredentialsResponse, _abc.Awaitable[_user_management_pb2.VerifyCredentialsResponse]]: ...
+    ) -> _typing.Union[_user_management_pb2.VerifyCredentialsResponse, _abc.Awaitable[_user_management_pb2.VerifyCredentialsResponse]]:
+        """It may replace the hash of an earlier backend, which is the same whether done once or twice."""
 
     def GetUserProfile(
         self,

@@ -70,7 +70,8 @@ class VideoCatalogServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def SubmitUploadedVideo(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """A video_id that exists takes the new name, description, tags and location, and keeps its date and its place in each list.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

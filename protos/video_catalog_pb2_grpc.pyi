@@ -32,6 +32,7 @@ class VideoCatalogServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> VideoCatalogServiceAsyncStub: ...
     SubmitUploadedVideo: _grpc.UnaryUnaryMultiCallable[_video_catalog_pb2.SubmitUploadedVideoRequest, _video_catalog_pb2.SubmitUploadedVideoResponse]
+    """A video_id that exists takes the new name, description, tags and location, and keeps its date and its place in each list."""
     SubmitYouTubeVideo: _grpc.UnaryUnaryMultiCallable[_video_catalog_pb2.SubmitYouTubeVideoRequest, _video_catalog_pb2.SubmitYouTubeVideoResponse]
     GetVideo: _grpc.UnaryUnaryMultiCallable[_video_catalog_pb2.GetVideoRequest, _video_catalog_pb2.GetVideoResponse]
     GetVideoPreviews: _grpc.UnaryUnaryMultiCallable[_video_catalog_pb2.GetVideoPreviewsRequest, _video_catalog_pb2.GetVideoPreviewsResponse]
@@ -42,6 +43,7 @@ class VideoCatalogServiceStub:
 class VideoCatalogServiceAsyncStub(VideoCatalogServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitUploadedVideo: _aio.UnaryUnaryMultiCallable[_video_catalog_pb2.SubmitUploadedVideoRequest, _video_catalog_pb2.SubmitUploadedVideoResponse]  # type: ignore[assignment]
+    """A video_id that exists takes the new name, description, tags and location, and keeps its date and its place in each list."""
     SubmitYouTubeVideo: _aio.UnaryUnaryMultiCallable[_video_catalog_pb2.SubmitYouTubeVideoRequest, _video_catalog_pb2.SubmitYouTubeVideoResponse]  # type: ignore[assignment]
     GetVideo: _aio.UnaryUnaryMultiCallable[_video_catalog_pb2.GetVideoRequest, _video_catalog_pb2.GetVideoResponse]  # type: ignore[assignment]
     GetVideoPreviews: _aio.UnaryUnaryMultiCallable[_video_catalog_pb2.GetVideoPreviewsRequest, _video_catalog_pb2.GetVideoPreviewsResponse]  # type: ignore[assignment]
@@ -53,7 +55,8 @@ class VideoCatalogServiceServicer:
         self,
         request: _video_catalog_pb2.SubmitUploadedVideoRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_video_catalog_pb2.SubmitUploadedVideoResponse, _abc.Awaitable[_video_catalog_pb2.SubmitUploadedVideoResponse]]: ...
+    ) -> _typing.Union[_video_catalog_pb2.SubmitUploadedVideoResponse, _abc.Awaitable[_video_catalog_pb2.SubmitUploadedVideoResponse]]:
+        """A video_id that exists takes the new name, description, tags and location, and keeps its date and its place in each list."""
 
     def SubmitYouTubeVideo(
         self,

@@ -15,12 +15,14 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from common import logs
+from common.catalogue import CASSANDRA
 from common.database import Database, DatabaseError
-from common.database.opening import CASSANDRA
-from common.registry import Registry, RegistryUnavailable, open_registry
-from common.registry.advertiser import Advertiser
 from common.settings import Settings
+from grpc_discovery import logs
+from grpc_discovery.addresses import Address
+from grpc_discovery.registration import Registration
+from grpc_discovery.registry.factory import open_registry
+from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from schema.tables import SchemaMismatch
 from schema.upgrade import apply, wait_for_cassandra
 
@@ -50,7 +52,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     settings = Settings.load()
-    logs.configure(settings.logging_level, settings.logging_format)
+    logs.configure(settings.logs.level, settings.logs.format)
     try:
         if arguments.task == "rebuild":
             from schema.rebuild import rebuild  # with the services' repositories, which the step itself does not need
@@ -86,15 +88,16 @@ async def _step(settings: Settings, stay: bool) -> None:
     """Upgrade the schema and advertise Cassandra; with `stay`, until cancelled."""
     contact_points = _contact_points(settings)
     await apply(settings, contact_points)
-    host, port = contact_points[0]
-    address = settings.cassandra_advertised or f"{host}:{port}"
+    address = settings.cassandra.advertised or str(contact_points[0])
     async with AsyncExitStack() as life:
-        registry = await open_registry(settings)
+        registry = await open_registry(settings.registry)
         life.push_async_callback(registry.close)
         if stay:
             database = await wait_for_cassandra(settings, contact_points)
             life.push_async_callback(database.close)
-            await _keep_advertised(database, Advertiser(registry, CASSANDRA, address, address, settings.ttl))
+            await _keep_advertised(
+                database, Registration(registry, CASSANDRA, address, address, settings.advertise.ttl)
+            )
         else:
             await _advertise(registry, address)
 
@@ -114,24 +117,24 @@ async def _advertise(registry: Registry, address: str) -> None:
         await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
 
-async def _keep_advertised(database: Database, advertiser: Advertiser) -> None:
+async def _keep_advertised(database: Database, registration: Registration) -> None:
     """Keep the entry alive while Cassandra answers, until cancelled; then withdraw it."""
-    advertiser.start()
+    registration.start()
     try:
         missed = 0
         while True:
             # One answer that fails to come is no reason to leave; two running are.
             missed = 0 if await database.answers() else missed + 1
             if missed != 1:
-                advertiser.set_serving(missed == 0)
+                registration.set_serving(missed == 0)
             await asyncio.sleep(_PROBE_SECONDS)
     finally:
-        await advertiser.withdraw()
+        await registration.withdraw()
 
 
-def _contact_points(settings: Settings) -> list[tuple[str, int]]:
+def _contact_points(settings: Settings) -> list[Address]:
     """Where Cassandra is. The registry is not asked: this step is the one that tells it."""
-    return settings.contact_points or [(settings.docker_ip or "127.0.0.1", settings.cassandra_port)]
+    return settings.cassandra.contact_points or [Address(settings.docker_ip or "127.0.0.1", settings.cassandra.port)]
 
 
 if __name__ == "__main__":

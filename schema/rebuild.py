@@ -16,6 +16,7 @@ from uuid import UUID
 from common.database import Database, Select
 from common.errors import Unavailable
 from common.settings import Settings
+from grpc_discovery.addresses import Address
 from schema.upgrade import wait_for_cassandra
 from services.ratings import repository as ratings
 from services.video_catalog import repository as video_catalog
@@ -49,9 +50,9 @@ _RATED_VIDEOS = _Ids(
 )
 
 
-async def rebuild(settings: Settings, contact_points: list[tuple[str, int]]) -> None:
+async def rebuild(settings: Settings, contact_points: list[Address]) -> None:
     """Write lists, tags, words and suggestions of all videos anew, and the totals and lists of all ratings. The schema must be complete."""
-    database = await wait_for_cassandra(settings, contact_points, settings.cassandra_keyspace)
+    database = await wait_for_cassandra(settings, contact_points, settings.cassandra.keyspace)
     try:
         statements = (*_VIDEOS, *_RATED_VIDEOS, *video_catalog.STATEMENTS, *ratings.STATEMENTS)
         await _patiently(partial(database.prepare, statements))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from common.database import Database, DatabaseError, Select, Write, connect
 from common.errors import Unavailable
 from common.settings import Settings
+from grpc_discovery.addresses import Address
 from schema.tables import CQL_FILE, ColumnRow, read_tables
 
 INIT_DONE = "kv_init_done"
@@ -45,10 +46,10 @@ _LOCAL_VERSION = Select("SELECT schema_version FROM system.local", _VersionRow)
 _PEER_VERSIONS = Select("SELECT schema_version FROM system.peers_v2", _VersionRow)
 
 
-async def apply(settings: Settings, contact_points: list[tuple[str, int]]) -> None:
+async def apply(settings: Settings, contact_points: list[Address]) -> None:
     """Create or upgrade the schema in the Cassandra at `contact_points`, waiting for it without end.
 
-    For the schema step, and for tests that have a Cassandra of their own. The keyspace is settings.cassandra_keyspace. When it returns, the
+    For the schema step, and for tests that have a Cassandra of their own. The keyspace is settings.cassandra.keyspace. When it returns, the
     nodes agree and the keyspace kv_init_done exists. Raises SchemaMismatch when a table has other columns than adding can mend, DatabaseError
     when Cassandra refuses a statement again and again.
     """
@@ -72,13 +73,11 @@ async def apply(settings: Settings, contact_points: list[tuple[str, int]]) -> No
 
 
 async def wait_for_cassandra(
-    settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None = None
+    settings: Settings, contact_points: list[Address], keyspace: str | None = None
 ) -> Database:
     """A session with the Cassandra at `contact_points`. Waits without end, and logs once for each reason to wait."""
     # Tables are made through the driver that has made tables for longest, whichever the services use.
-    patient = settings.model_copy(
-        update={"database_timeout": _STATEMENT_SECONDS, "cassandra_driver": "cassandra-driver"}
-    )
+    patient = settings.replace(database_timeout=_STATEMENT_SECONDS, cassandra_driver="cassandra-driver")
     reason = ""
     while True:
         try:
@@ -92,7 +91,7 @@ async def wait_for_cassandra(
 
 async def _upgrade(database: Database, settings: Settings) -> None:
     await database.prepare([_KEYSPACES, _COLUMNS, _LOCAL_VERSION, _PEER_VERSIONS])
-    keyspace = settings.cassandra_keyspace
+    keyspace = settings.cassandra.keyspace
     rows = sorted(await database.select(_COLUMNS, keyspace))
     present = {name: list(columns) for name, columns in groupby(rows, key=lambda row: row.table)}
     # All is planned before anything is done: a database that cannot be made to fit is left as it was.
@@ -115,7 +114,7 @@ async def _upgrade(database: Database, settings: Settings) -> None:
 async def _create_keyspace(database: Database, name: str, settings: Settings) -> None:
     if not any(row.name == name for row in await database.select(_KEYSPACES)):
         await _change(
-            database, f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {settings.cassandra_replication}"
+            database, f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {settings.cassandra.replication}"
         )
 
 

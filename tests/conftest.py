@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from common.database import Database, Statement, wait_for_database
-from common.registry import open_registry
 from common.settings import PREFIX, Settings
+from grpc_discovery.registry.factory import open_registry
 from infra.cassandra import Cassandra
 from infra.etcd import Etcd
 from infra.ports import free_port
@@ -85,7 +85,7 @@ def cassandra(bare_cassandra: Cassandra, environment: dict[str, str], run_folder
 @pytest.fixture(scope="session")
 def settings(environment: dict[str, str]) -> Settings:
     """The settings class with what `environment` says."""
-    return Settings(**{name.removeprefix(PREFIX).lower(): value for name, value in environment.items()})  # type: ignore[arg-type]  # pydantic reads the text
+    return Settings.from_environment(PREFIX, environment)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def open_database(
 ) -> AsyncIterator[Callable[[Iterable[Statement]], Awaitable[Database]]]:
     """Sessions on the real Cassandra, with the given statements prepared."""
     async with AsyncExitStack() as stack:
-        registry = await open_registry(settings)
+        registry = await open_registry(settings.registry)
         stack.push_async_callback(registry.close)
 
         async def open_one(statements: Iterable[Statement]) -> Database:

@@ -22,9 +22,9 @@ from benchmarks.quality.known_items import mistyped
 from benchmarks.quality.movielens import mean, percentile
 from client import Services
 from common.database import Database, Outcome, Select, Statement, Values, Write, wait_for_database
-from common.registry import open_registry
 from common.settings import Settings
 from common.word_index import analyse
+from grpc_discovery.registry.factory import open_registry
 from protos import ratings_pb2, search_pb2, suggested_videos_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid
 from services.search.finding import Finder
@@ -327,7 +327,7 @@ async def run(videos: int, ratings: int, loaded: bool, count: int) -> None:
     statements = (*SEARCH_STATEMENTS, *SUGGESTED_STATEMENTS, *CATALOG_STATEMENTS)
     async with AsyncExitStack() as life:
         services = await life.enter_async_context(Services.from_settings())
-        registry = await open_registry(settings)
+        registry = await open_registry(settings.registry)
         life.push_async_callback(registry.close)
         if not loaded:
             began = perf_counter()

@@ -6,6 +6,7 @@ such is converted. The columns of conditional writes are not declared, so their 
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,15 +20,17 @@ from acsylla import errors
 from common.database.availability import Availability, unanswered, unavailable
 from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write
 from common.database.rows import Convert, row_maker
-from common.deadlines import time_left
 from common.errors import Unavailable
 from common.settings import Settings
+from grpc_discovery.addresses import Address
+from grpc_discovery.serving.deadlines import time_left
 
 _CONNECT_SECONDS = 3.0
 _RECONNECT_MS = 1000
 _HEARTBEAT_SECONDS = 2
 _IDLE_SECONDS = 8
-_ANSWER_SECONDS = 2.0
+# A little less than whoever follows the health waits, so that each question that is not answered is counted.
+_ANSWER_SECONDS = 1.8
 _CHUNK_ROWS = 500
 _ALL_ROWS = -1
 # Retry policies, by the names they have in the driver. The first goes to another node when one refuses or fails, and is for idempotent
@@ -95,19 +98,19 @@ class AcsyllaDriver:
 
     def __init__(self, session: Any, settings: Settings, keyspace: str | None) -> None:
         self._session, self._keyspace = session, keyspace
-        self._timeout = settings.database_timeout
-        self._read_consistency = acsylla.Consistency[settings.cassandra_read_consistency]
+        self._timeout = settings.cassandra.timeout
+        self._read_consistency = acsylla.Consistency[settings.cassandra.read_consistency]
         self._prepared: dict[Statement, _Prepared] = {}
         self._availability = Availability()
 
     @classmethod
-    async def connect(cls, settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None) -> Self:
+    async def connect(cls, settings: Settings, contact_points: list[Address], keyspace: str | None) -> Self:
         """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
         try:
-            datacenter = settings.cassandra_datacenter or await _datacenter(settings, contact_points)
+            datacenter = settings.cassandra.datacenter or await _datacenter(settings, contact_points)
             session = await _session(settings, contact_points, datacenter, keyspace)
         except errors.CassException as error:
-            where = ", ".join(f"{host}:{port}" for host, port in contact_points)
+            where = ", ".join(map(str, contact_points))
             raise Unavailable(f"no connection to {where}: {error}") from error
         return cls(session, settings, keyspace)
 
@@ -241,7 +244,7 @@ def _outcome(result: Any, columns: dict[str, Convert]) -> Outcome:
     return Outcome(applied, [] if applied else rows)
 
 
-async def _datacenter(settings: Settings, contact_points: list[tuple[str, int]]) -> str:
+async def _datacenter(settings: Settings, contact_points: list[Address]) -> str:
     """The data centre of the first contact point that answers, so that no statement goes to another one."""
     session = await _session(settings, contact_points, None, None)
     try:
@@ -252,13 +255,14 @@ async def _datacenter(settings: Settings, contact_points: list[tuple[str, int]])
 
 
 async def _session(
-    settings: Settings, contact_points: list[tuple[str, int]], datacenter: str | None, keyspace: str | None
+    settings: Settings, contact_points: list[Address], datacenter: str | None, keyspace: str | None
 ) -> Any:
     """A session of the driver. Who is cancelled meanwhile waits until the attempt has ended, by its time-out if need be.
 
     The driver blocks the whole process, for good, when a session is dropped that is still connecting.
     """
-    attempt = asyncio.ensure_future(_cluster(settings, contact_points, datacenter).create_session(keyspace))
+    cluster = _cluster(settings, contact_points, datacenter, await _local_address(contact_points[0].host))
+    attempt = asyncio.ensure_future(cluster.create_session(keyspace))
     try:
         return await asyncio.shield(attempt)
     except asyncio.CancelledError:
@@ -268,26 +272,39 @@ async def _session(
         raise
 
 
-def _cluster(settings: Settings, contact_points: list[tuple[str, int]], datacenter: str | None) -> Any:
-    secret = settings.dse_password
+async def _local_address(host: str) -> str | None:
+    """What the driver binds before it connects. Unless told so it makes sockets for IPv4 only, and cannot connect to an IPv6 address."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return None  # the driver will say that it finds nobody
+    return "::" if {family for family, *_ in found} == {socket.AF_INET6} else None
+
+
+def _cluster(
+    settings: Settings, contact_points: list[Address], datacenter: str | None, local_address: str | None
+) -> Any:
+    cassandra = settings.cassandra
+    name, password = cassandra.user or (None, None)
     port = contact_points[0][1]
     return acsylla.create_cluster(
         # All nodes of a cluster listen at one port.
         [host for host, its_port in contact_points if its_port == port],
         port=port,
-        username=settings.dse_username if secret else None,
-        password=secret.get_secret_value() if secret and settings.dse_username else None,
-        ssl_enabled=settings.enable_ssl,
-        ssl_trusted_cert=_text(settings.ssl_certificate) if settings.enable_ssl else None,
-        ssl_cert=_text(settings.ssl_client_certificate),
-        ssl_private_key=_text(settings.ssl_client_key),
+        local_address=local_address,
+        username=name,
+        password=password,
+        ssl_enabled=cassandra.enable_ssl,
+        ssl_trusted_cert=_text(cassandra.tls.ca),
+        ssl_cert=_text(cassandra.tls.certificate),
+        ssl_private_key=_text(cassandra.tls.key),
         # Nodes are known by address; the CA decides whom to trust.
         ssl_verify_flags=acsylla.SSLVerifyFlags.PEER_CERT,
         protocol_version=acsylla.ProtocolVersion.V4,
         consistency=acsylla.Consistency.LOCAL_QUORUM,
         serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
         connect_timeout=_CONNECT_SECONDS,
-        request_timeout=settings.database_timeout,
+        request_timeout=cassandra.timeout,
         load_balance_dc_aware=datacenter,
         retry_policy=_NEVER_AGAIN,
         exponential_reconnect_base_delay_ms=_RECONNECT_MS // 4,

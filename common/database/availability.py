@@ -1,7 +1,8 @@
 """Whether the database is there, and what a caller is told when it is not. Shared by the drivers."""
 
-from common.deadlines import waited_too_long
-from common.errors import ServiceError, Unavailable
+from common.errors import Unavailable
+from grpc_discovery.serving.deadlines import waited_too_long
+from grpc_discovery.serving.statuses import DeadlineExceeded, ServiceError
 
 _ENOUGH_MISSED = 2
 _AWAY = "The database is not available at the moment. Please try again later."
@@ -35,4 +36,5 @@ def unavailable() -> Unavailable:
 
 def unanswered() -> ServiceError:
     """What a caller is told when a statement was not answered in its time."""
-    return waited_too_long(_AWAY)
+    error = waited_too_long(_AWAY)
+    return error if isinstance(error, DeadlineExceeded) else unavailable()

@@ -4,6 +4,7 @@ Answers that arrive close together wake the event loop once: waking it costs mor
 """
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from cassandra import (
     OperationTimedOut,
     RequestExecutionException,
     Timeout,
+    UnresolvableContactPoints,
 )
 from cassandra import Unavailable as NotEnoughReplicas
 from cassandra.auth import PlainTextAuthProvider
@@ -42,14 +44,16 @@ from cassandra.query import (
 from common.database.availability import Availability, unanswered, unavailable
 from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write
 from common.database.rows import row_maker
-from common.deadlines import time_left
 from common.errors import Unavailable
 from common.settings import Settings
+from grpc_discovery.addresses import Address
+from grpc_discovery.serving.deadlines import time_left
 
 _CONDITIONAL = "conditional"
 _CONNECT_SECONDS = 3.0
 _RECONNECT_SECONDS = 1.0
-_ANSWER_SECONDS = 2.0
+# A little less than whoever follows the health waits, so that each question that is not answered is counted.
+_ANSWER_SECONDS = 1.8
 _CHUNK_ROWS = 500
 
 # What says that the database is away or too slow, rather than that the statement is wrong.
@@ -57,6 +61,7 @@ _AWAY = (
     NoHostAvailable,
     NotEnoughReplicas,
     Timeout,
+    UnresolvableContactPoints,
     OperationTimedOut,
     CoordinationFailure,
     ConnectionException,
@@ -92,23 +97,26 @@ class CassandraDriver:
 
     def __init__(self, cluster: Cluster, session: Session, settings: Settings) -> None:
         self._cluster, self._session = cluster, session
-        self._timeout = settings.database_timeout
-        self._read_consistency = ConsistencyLevel.name_to_value[settings.cassandra_read_consistency]
+        self._timeout = settings.cassandra.timeout
+        self._read_consistency = ConsistencyLevel.name_to_value[settings.cassandra.read_consistency]
         self._prepared: dict[Statement, PreparedStatement] = {}
         self._makers: dict[Select[Any], Callable[[Iterable[Any]], Any]] = {}
         self._answers = _Answers(asyncio.get_running_loop())
         self._availability = Availability()
 
     @classmethod
-    async def connect(cls, settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None) -> Self:
+    async def connect(cls, settings: Settings, contact_points: list[Address], keyspace: str | None) -> Self:
         """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
-        cluster = _cluster(settings, contact_points)
+        try:
+            cluster = _cluster(settings, contact_points)
+        except UnresolvableContactPoints:
+            raise Unavailable(f"none of {', '.join(map(str, contact_points))} is a name that has an address") from None
         try:
             session = await asyncio.to_thread(cluster.connect, keyspace)
         except BaseException as error:
             await asyncio.to_thread(cluster.shutdown)
             if isinstance(error, _AWAY + _REFUSED):
-                where = ", ".join(f"{host}:{port}" for host, port in contact_points)
+                where = ", ".join(map(str, contact_points))
                 raise Unavailable(f"no connection to {where}: {_first_reason(error)}") from error
             raise
         session.default_fetch_size = None  # lists are bounded by their own LIMIT; only `scan` reads in chunks
@@ -259,27 +267,29 @@ class _Answers:
                 future.set_exception(error)
 
 
-def _cluster(settings: Settings, contact_points: list[tuple[str, int]]) -> Cluster:
+def _cluster(settings: Settings, contact_points: list[Address]) -> Cluster:
+    # The driver tells of each lost connection and each retry, over and over; what matters of it we say ourselves, once.
+    logging.getLogger("cassandra").setLevel("DEBUG" if settings.logs.level == "debug" else "CRITICAL")
     profiles = {
         name: ExecutionProfile(
-            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(settings.cassandra_datacenter or "")),
+            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(settings.cassandra.datacenter or "")),
             retry_policy=RetryReadsOnce(),
             row_factory=factory,
             consistency_level=ConsistencyLevel.LOCAL_QUORUM,
             serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-            request_timeout=settings.database_timeout,
+            request_timeout=settings.cassandra.timeout,
         )
         for name, factory in ((EXEC_PROFILE_DEFAULT, tuple_factory), (_CONDITIONAL, dict_factory))
     }
     auth = None
-    if settings.dse_username and settings.dse_password:
-        auth = PlainTextAuthProvider(settings.dse_username, settings.dse_password.get_secret_value())
+    if settings.cassandra.user:
+        auth = PlainTextAuthProvider(*settings.cassandra.user)
     cluster = Cluster(
         contact_points,
         port=contact_points[0][1],
         execution_profiles=profiles,
         auth_provider=auth,
-        ssl_context=_tls(settings) if settings.enable_ssl else None,
+        ssl_context=_tls(settings) if settings.cassandra.enable_ssl else None,
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, None),
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
@@ -297,10 +307,11 @@ def _cluster(settings: Settings, contact_points: list[tuple[str, int]]) -> Clust
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(settings.ssl_certificate) if settings.ssl_certificate else None)
+    files = settings.cassandra.tls
+    context = ssl.create_default_context(cafile=files.ca)
     context.check_hostname = False  # nodes are known by address; the CA decides whom to trust
-    if settings.ssl_client_certificate:
-        context.load_cert_chain(settings.ssl_client_certificate, settings.ssl_client_key)
+    if files.certificate:
+        context.load_cert_chain(files.certificate, files.key)
     return context
 
 

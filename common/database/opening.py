@@ -6,23 +6,22 @@ import random
 from collections.abc import Iterable
 from contextlib import aclosing
 
+from common.catalogue import CASSANDRA, PORTS
 from common.database.interface import Database, DatabaseError, Statement
 from common.errors import Unavailable
-from common.registry import Registry, RegistryUnavailable
-from common.settings import Settings, host_ports
-
-CASSANDRA = "cassandra"
-"""The name under which the schema step advertises the database."""
+from common.settings import Settings
+from grpc_discovery.addresses import Address, parse_addresses
+from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 
 _RETRY_SECONDS = (0.3, 1.0)
 
 _log = logging.getLogger(__name__)
 
 
-async def connect(settings: Settings, contact_points: list[tuple[str, int]], keyspace: str | None) -> Database:
+async def connect(settings: Settings, contact_points: list[Address], keyspace: str | None) -> Database:
     """A session with the database at `contact_points`. Raises Unavailable when none of them answers."""
     # Imported only when chosen: a driver takes up to 20 MB and some tenths of a second, and no process needs both.
-    if settings.cassandra_driver in ("acsylla", "auto"):
+    if settings.cassandra.driver in ("acsylla", "auto"):
         from common.database.acsylla_driver import AcsyllaDriver
 
         return await AcsyllaDriver.connect(settings, contact_points, keyspace)
@@ -41,7 +40,7 @@ async def wait_for_database(settings: Settings, registry: Registry, statements: 
     reason = ""
     while True:
         try:
-            points = settings.contact_points or await _advertised_contact_points(registry)
+            points = settings.cassandra.contact_points or await _advertised_contact_points(registry)
             return await _session(settings, points, statements)
         except (Unavailable, RegistryUnavailable, DatabaseError) as error:
             if str(error) != reason:
@@ -50,24 +49,24 @@ async def wait_for_database(settings: Settings, registry: Registry, statements: 
         await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
 
-async def _session(settings: Settings, points: list[tuple[str, int]], statements: list[Statement]) -> Database:
-    database = await connect(settings, points, settings.cassandra_keyspace)
+async def _session(settings: Settings, points: list[Address], statements: list[Statement]) -> Database:
+    database = await connect(settings, points, settings.cassandra.keyspace)
     try:
         await database.prepare(statements)
     except BaseException:
         await database.close()
         raise
-    _log.info("connected to Cassandra at %s", ", ".join(f"{host}:{port}" for host, port in points))
+    _log.info("connected to Cassandra at %s", ", ".join(map(str, points)))
     return database
 
 
-async def _advertised_contact_points(registry: Registry) -> list[tuple[str, int]]:
+async def _advertised_contact_points(registry: Registry) -> list[Address]:
     async with aclosing(registry.watch(CASSANDRA)) as lists:  # type: ignore[type-var]
         first = True
         async for instances in lists:
             if instances:
                 try:
-                    return host_ports(",".join(instances.values()), 9042)
+                    return parse_addresses(",".join(instances.values()), PORTS[CASSANDRA])
                 except ValueError as error:  # somebody else has written it, and may write it anew
                     raise Unavailable(f"what is advertised {error}") from error
             if first:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from common.errors import ServiceError
 from common.word_index import MIDDLING, Lengths, analyse, lengths
+from grpc_discovery.serving.statuses import ServiceError
 from services.search.repository import SampleRow, SearchRepository
 
 SAMPLE_ROWS = 256

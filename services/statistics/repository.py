@@ -6,8 +6,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select, Write
-from common.errors import ServiceError
 from common.messages import now
+from grpc_discovery.serving.statuses import ServiceError
 
 _MARK_EVERY = 16
 _MOST_SEEN = 10_000

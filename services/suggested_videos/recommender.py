@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
-from common.deadlines import set_time_left
 from common.messages import now
+from grpc_discovery.serving.deadlines import set_time_left
 from services.suggested_videos import ranking
 from services.suggested_videos.histories import Histories
 from services.suggested_videos.ranking import Content, content_of

@@ -17,10 +17,10 @@ from uuid import UUID
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from common import logs
 from common.database import Database, Select, wait_for_database
-from common.registry import open_registry
 from common.settings import Settings
+from grpc_discovery import logs
+from grpc_discovery.registry.factory import open_registry
 from services.suggested_videos.recommender import MOST_LISTED, RELATED, SUGGESTED, Recommender
 from services.suggested_videos.repository import STATEMENTS, ListName, SuggestedVideosRepository
 
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> None:
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         parser.error(f"--part is N/OF with N from 1 to OF, such as 2/8, not {options.part!r}")
     settings = Settings.load()
-    logs.configure(settings.logging_level, settings.logging_format)
+    logs.configure(settings.logs.level, settings.logs.format)
     try:
         asyncio.run(_refresh(settings, *ring_part(int(match[1]), int(match[2]))))
     except KeyboardInterrupt:
@@ -85,7 +85,7 @@ def ring_part(number: int, of: int) -> tuple[int, int]:
 
 
 async def _refresh(settings: Settings, first: int, last: int) -> None:
-    registry = await open_registry(settings)
+    registry = await open_registry(settings.registry)
     try:
         database = await wait_for_database(settings, registry, [*STATEMENTS, RATED_VIDEOS, PEOPLE])
         try:

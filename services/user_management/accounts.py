@@ -17,8 +17,8 @@ from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from common.errors import ServiceError
 from common.messages import now
+from grpc_discovery.serving.statuses import ServiceError
 from services.user_management.addresses import key_of
 from services.user_management.passwords import Passwords
 from services.user_management.repository import CredentialsRow, UsersRepository

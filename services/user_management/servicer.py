@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from common.errors import AlreadyExists, Unauthenticated
 from common.messages import Fields, uuid_message
-from common.shield import shielded
+from grpc_discovery.serving.shielding import shielded
+from grpc_discovery.serving.statuses import AlreadyExists, Unauthenticated
 from protos import user_management_pb2 as messages
 from protos.user_management_pb2_grpc import UserManagementServiceServicer
 from services.user_management.accounts import Accounts, NewUser

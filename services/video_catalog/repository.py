@@ -16,9 +16,10 @@ from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
 from common.database import Database, IdText, Outcome, Select, Write
-from common.errors import AlreadyExists, Unavailable
+from common.errors import Unavailable
 from common.messages import cassandra_uuid_order, now
-from common.shield import shielded
+from grpc_discovery.serving.shielding import shielded
+from grpc_discovery.serving.statuses import AlreadyExists
 from services.video_catalog.writing import (
     INSERT_TEXT,
     WRITES,

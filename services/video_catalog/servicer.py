@@ -4,10 +4,10 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from common.errors import NotFound
 from common.messages import Fields, from_ms, timestamp, to_ms, uuid_message
 from common.paging import Pages, Position, cut
-from common.shield import shielded
+from grpc_discovery.serving.shielding import shielded
+from grpc_discovery.serving.statuses import NotFound
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.video_catalog_pb2_grpc import VideoCatalogServiceServicer

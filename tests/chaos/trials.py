@@ -14,15 +14,17 @@ from typing import Any
 
 import grpc
 
-from common.registry import Registry, RegistryUnavailable, open_registry
-from common.registry.advertiser import Advertiser, State
+from discovery.tests.proxy import Proxy
+from grpc_discovery.balancing.endpoint import Health
+from grpc_discovery.registration import Registration, State
+from grpc_discovery.registry.factory import open_registry
+from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from protos import comments_pb2 as comments
 from protos import comments_pb2_grpc
 from protos.common_pb2 import Uuid
 from tests.chaos.load import Load
 from tests.chaos.world import SERVICE, SLACK_SECONDS, Measured, World
 from tests.processes import ServiceProcess
-from tests.proxy import Proxy
 
 Trial = Callable[[World], Awaitable[list[Measured]]]
 RATE = 50.0
@@ -195,9 +197,10 @@ async def partition(world: World) -> list[Measured]:
 
 async def hundred_instances(world: World) -> list[Measured]:
     """A hundred places kept in this process; etcd is restarted, and its writes are counted while all is calm."""
-    registry = await open_registry(world.settings())
+    registry = await open_registry(world.settings().registry)
     keepers = [
-        Advertiser(registry, f"Simulated{number % 7}", f"h:{number}", f"h:{number}", world.ttl) for number in range(100)
+        Registration(registry, f"Simulated{number % 7}", f"h:{number + 1}", f"h:{number + 1}", world.ttl)
+        for number in range(100)
     ]
     try:
         for keeper in keepers:
@@ -282,7 +285,9 @@ async def paused(world: World) -> list[Measured]:
             slow_before = len(load.seconds)
             one.pause()
             left = await world.until(
-                lambda: endpoint.left != "" or endpoint.health.value != "serving", 10, "the caller leaves it"
+                lambda: endpoint.ejected is not None or endpoint.health is not Health.SERVING,
+                10,
+                "the caller leaves it",
             )
             gone = await world.until(lambda: one.address not in world.advertised(), world.ttl * 3, "its key expires")
             slowest = max(load.seconds[slow_before:])
@@ -292,7 +297,7 @@ async def paused(world: World) -> list[Measured]:
 
             def called_again() -> bool:
                 now = services.pool(SERVICE).endpoints.get(one.address)
-                return now is not None and now.health.value == "serving" and not now.left
+                return now is not None and now.health is Health.SERVING and now.ejected is None
 
             returned = await world.until(called_again, 15, "the caller uses it again")
             await load.run(0.5)
@@ -311,10 +316,8 @@ async def watch_broken(world: World) -> list[Measured]:
     rows = []
     for interface in ("etcd-v2", "etcd-v3"):
         async with Proxy(world.etcd.address) as proxy:
-            direct = await open_registry(world.settings(discovery=interface))
-            watched = await open_registry(
-                world.settings(discovery=interface).model_copy(update={"etcd": proxy.address})
-            )
+            direct = await open_registry(world.settings(discovery=interface).registry)
+            watched = await open_registry(world.settings(discovery=interface, etcd=proxy.address).registry)
             seen: list[dict[str, str]] = []
             following = asyncio.create_task(_follow(watched, seen))
             forget = partial(asyncio.to_thread, _forget_history, world, interface)
@@ -377,7 +380,7 @@ async def scaling(world: World) -> list[Measured]:
 
                 def has_share(process: ServiceProcess = process) -> bool:
                     endpoint = services.pool(SERVICE).endpoints.get(process.address)
-                    return endpoint is not None and endpoint.health.value == "serving"
+                    return endpoint is not None and endpoint.health is Health.SERVING
 
                 share = max(share, await world.until(has_share, 20, "a new instance is called"))
             await load.run(2)

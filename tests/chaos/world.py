@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from client import Services
 from common.settings import Settings
+from grpc_discovery.balancing.endpoint import Health
 from infra.cassandra import Cassandra
 from infra.etcd import Etcd
 from infra.ports import free_port
@@ -77,18 +79,18 @@ class World:
         """What etcd holds, read without our own code."""
         return advertised(self.etcd.address, SERVICE)
 
-    def settings(self, **more: object) -> Settings:
+    def settings(self, **more: Any) -> Settings:
         """The settings of a caller."""
-        return Settings(etcd=self.etcd.address, ttl=self.ttl, **more)  # type: ignore[arg-type]  # pydantic checks them
+        return Settings.load(**{"etcd": self.etcd.address, "ttl": self.ttl, **more})
 
     @asynccontextmanager
-    async def caller(self, **more: object) -> AsyncIterator[Services]:
+    async def caller(self, **more: Any) -> AsyncIterator[Services]:
         """A caller that knows the instances."""
         async with Services.from_settings(self.settings(**more)) as services:
             await services.listed(SERVICE)
             pool = services.pool(SERVICE)
             await self.until(
-                lambda: bool(pool.endpoints) and all(e.health.value == "serving" for e in pool.endpoints.values()),
+                lambda: bool(pool.endpoints) and all(each.health is Health.SERVING for each in pool.endpoints.values()),
                 20,
                 "the caller sees all instances",
             )

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
+from common.catalogue import SERVICES
+from discovery.tests.etcds import V2
 from infra.etcd import Etcd
 from infra.layout import ROOT
 from infra.ports import free_port
 from tests.client.servers import instances
-from tests.common.etcds import V2
 
 COMMENTS = "/killrvideo/services/CommentsService"
 
@@ -61,7 +62,6 @@ async def test_list_wait_and_call_in_a_pipe(etcd: Etcd) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("list", "coments"), "no such service: coments. There are: CommentsService, "),
         (("wait", "--timeout", "-1"), "-1 is not a number of seconds above 0"),
         (("list", "--timeout", "soon"), "soon is not a number of seconds above 0"),
         (("call", "comments", "GetComments"), "CommentsService has no call GetComments. It has: CommentOnVideo, "),
@@ -70,7 +70,7 @@ async def test_list_wait_and_call_in_a_pipe(etcd: Etcd) -> None:
         (("call", "comments", "GetVideoComments", '{"page": 1}'), 'has no field named "page"'),
         (("call", "comments", "GetVideoComments", '{"page_size": "x"}'), "Failed to parse page_size field"),
         (("advertise", "web", "nowhere"), "the address is not host:port: 'nowhere'"),
-        (("advertise", "web", ":3000"), "the address is not host:port: ':3000'"),
+        (("advertise", "web", ":3000"), "the address is no host"),
         (("advertise", "web", "h:1", "--while"), "--while needs a command"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
@@ -80,6 +80,19 @@ async def test_wrong_use_is_told_in_a_sentence(words: tuple[str, ...], says: str
     assert done.code == 2
     assert says in done.err.splitlines()[-1]
     assert not done.out
+
+
+async def test_a_misspelt_name_is_told_with_the_one_that_is_meant(etcd: Etcd) -> None:
+    done = await client("list", "coments", etcd=etcd.address)
+    assert "nothing in the registry is called coments; did you mean CommentsService?" in done.err
+
+
+async def test_list_shows_what_is_advertised_besides_the_seven(etcd: Etcd) -> None:
+    V2.put(etcd.address, "/killrvideo/services/cassandra/node", "10.0.75.1:9042")
+    listed = await client("list", etcd=etcd.address)
+    names = [line.split("\t")[0] for line in listed.out.splitlines()]
+    assert {"cassandra", *SERVICES} <= set(names)
+    V2.delete(etcd.address, "/killrvideo/services/cassandra")
 
 
 async def test_where_there_is_no_registry_nothing_is_advertised() -> None:

@@ -1,16 +1,20 @@
 """A caller over TLS: whom it trusts, what it shows."""
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc import aio
 
 from client import Services
-from common.settings import Settings
+from common.settings import PREFIX, Settings
+from grpc_discovery.environment import SettingsError
+from protos.comments_pb2 import GetVideoCommentsRequest
 from tests.client.servers import Instance
-from tests.client.test_calls import QUESTION
 from tests.security.certificates import Authority
+
+QUESTION = GetVideoCommentsRequest(page_size=1)
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ async def test_a_caller_shows_its_certificate_and_its_token_and_checks_the_serve
     )
     instance = Instance()
     await instance.start(credentials)
-    values = {
+    values: dict[str, Any] = {
         "discovery": "static",
         "static_services": f"CommentsService={instance.address}",
         "client_ca": authority.certificate,
@@ -35,11 +39,11 @@ async def test_a_caller_shows_its_certificate_and_its_token_and_checks_the_serve
         "client_key": shown.key,
         "client_token": "a-token",
     }
-    settings = Settings(**values)  # type: ignore[arg-type]  # pydantic checks them
+    settings = Settings.load(**values)
     async with Services.from_settings(settings) as services:
         await services.comments.GetVideoComments(QUESTION, timeout=10)
     assert instance.shown == "Bearer a-token"
-    async with Services.from_settings(settings.model_copy(update={"client_ca": stranger.certificate})) as services:
+    async with Services.from_settings(settings.replace(client_ca=stranger.certificate)) as services:
         with pytest.raises(aio.AioRpcError):
             await services.comments.GetVideoComments(QUESTION, timeout=1)
     assert instance.asked == 1
@@ -47,5 +51,5 @@ async def test_a_caller_shows_its_certificate_and_its_token_and_checks_the_serve
 
 
 def test_a_token_is_not_sent_without_tls() -> None:
-    with pytest.raises(ValueError, match="CLIENT_CA"):
-        Settings(client_token="a-token")  # type: ignore[call-arg,arg-type]  # all others have a default
+    with pytest.raises(SettingsError, match="KILLRVIDEO_CLIENT_CA"):
+        Settings.from_environment(PREFIX, {}, client_token="a-token")

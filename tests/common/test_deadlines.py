@@ -1,11 +1,13 @@
-"""Whose time was up, when something took too long."""
+"""What a caller is told when the database took too long: whose time was up."""
 
 from contextvars import copy_context
 
 import pytest
 
-from common.deadlines import set_time_left, waited_too_long
-from common.errors import DeadlineExceeded, ServiceError, Unavailable
+from common.database.availability import unanswered
+from common.errors import Unavailable
+from grpc_discovery.serving.deadlines import set_time_left
+from grpc_discovery.serving.statuses import DeadlineExceeded, ServiceError
 
 
 def told(left: float | None) -> ServiceError:
@@ -13,7 +15,7 @@ def told(left: float | None) -> ServiceError:
 
     def call() -> ServiceError:
         set_time_left(left)
-        return waited_too_long("ours")
+        return unanswered()
 
     return copy_context().run(call)
 
@@ -27,4 +29,4 @@ def test_it_was_the_deadline_that_passes_just_now_though_a_timer_fired_a_little_
 def test_it_was_our_patience_where_the_caller_has_time_left(left: float | None) -> None:
     error = told(left)
     assert isinstance(error, Unavailable)
-    assert error.message == "ours"
+    assert error.reason == "DATABASE_UNAVAILABLE"

@@ -9,10 +9,10 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc import aio
-
 from common.line import MOST_CALLS
 from common.server import new_server
+from grpc import aio
+
 from common.settings import Settings
 from protos import ratings_pb2
 from protos.ratings_pb2_grpc import RatingsServiceServicer, RatingsServiceStub, add_RatingsServiceServicer_to_server

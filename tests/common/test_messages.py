@@ -12,7 +12,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import InvalidArgument
 from common.messages import (
     Fields,
     cassandra_time_uuid_order,
@@ -24,6 +23,7 @@ from common.messages import (
     to_ms,
     uuid_message,
 )
+from grpc_discovery.serving.statuses import InvalidArgument
 from protos.comments_pb2 import CommentOnVideoRequest, GetUserCommentsRequest
 from protos.common_pb2 import TimeUuid, Uuid
 from protos.ratings_pb2 import RateVideoRequest

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from common.errors import InvalidArgument
 from common.paging import Pages, Position, cut
+from grpc_discovery.serving.statuses import InvalidArgument
 
 PAGES = Pages("key", "GetVideoComments")
 LIST = str(uuid4())

@@ -62,5 +62,5 @@ def create(session: Session) -> None:
 
 def settings_for(cassandra: Any, driver: str, **others: Any) -> Settings:
     """Settings that reach `cassandra` through `driver`."""
-    chosen: dict[str, Any] = {"cassandra_driver": driver, **others}
-    return Settings(dse_contact_points=cassandra.address, cassandra_keyspace=KEYSPACE, **chosen)
+    where = {"dse_contact_points": cassandra.address, "cassandra_keyspace": KEYSPACE}
+    return Settings.load(**where, cassandra_driver=driver, **others)

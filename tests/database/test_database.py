@@ -12,8 +12,10 @@ import pytest_asyncio
 from cassandra.cluster import Session
 
 from common.database import Database, DatabaseError, IdText, Outcome, Select, Write, connect
-from common.deadlines import set_time_left
-from common.errors import DeadlineExceeded, Unavailable
+from common.errors import Unavailable
+from grpc_discovery.addresses import Address
+from grpc_discovery.serving.deadlines import set_time_left
+from grpc_discovery.serving.statuses import DeadlineExceeded
 from tests.database.keyspace import DRIVERS, KEYSPACE, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -94,7 +96,9 @@ def moments_of(*years: int) -> list[datetime]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=DRIVERS)
 async def database(request: pytest.FixtureRequest, cassandra: Any, keyspace: Session) -> AsyncIterator[Database]:
     """The database through each driver in turn."""
-    database = await connect(settings_for(cassandra, request.param), [(cassandra.host, cassandra.port)], KEYSPACE)
+    database = await connect(
+        settings_for(cassandra, request.param), [Address(cassandra.host, cassandra.port)], KEYSPACE
+    )
     await database.prepare(STATEMENTS)
     yield database
     await database.close()
@@ -370,14 +374,16 @@ async def test_many_statements_at_once_are_all_answered(database: Database) -> N
 async def test_nobody_listening_is_unavailable(driver: str, cassandra: Any) -> None:
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        await connect(settings_for(cassandra, driver), [("127.0.0.1", 1)], None)
+        await connect(settings_for(cassandra, driver), [Address("127.0.0.1", 1)], None)
     assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_one_contact_point_that_answers_is_enough(driver: str, cassandra: Any) -> None:
     database = await connect(
-        settings_for(cassandra, driver), [("127.0.0.9", cassandra.port), (cassandra.host, cassandra.port)], KEYSPACE
+        settings_for(cassandra, driver),
+        [Address("127.0.0.9", cassandra.port), Address(cassandra.host, cassandra.port)],
+        KEYSPACE,
     )
     assert await database.answers()
     await database.close()
@@ -386,4 +392,32 @@ async def test_one_contact_point_that_answers_is_enough(driver: str, cassandra: 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_keyspace_that_does_not_exist_is_unavailable_until_it_does(driver: str, cassandra: Any) -> None:
     with pytest.raises(Unavailable):
-        await connect(settings_for(cassandra, driver), [(cassandra.host, cassandra.port)], "no_such_keyspace")
+        await connect(settings_for(cassandra, driver), [Address(cassandra.host, cassandra.port)], "no_such_keyspace")
+
+
+@pytest.mark.parametrize("spelling", ["::1", "[::1]", "[::1]:{port}"])
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_contact_point_may_be_an_ipv6_address(driver: str, spelling: str, cassandra: Any) -> None:
+    """The node listens on IPv4 here, so what comes to its port on ::1 is passed on to it."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(cassandra.host, cassandra.port)
+        await asyncio.gather(copy(reader, back), copy(there, writer))
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    where = {"dse_contact_points": spelling.format(port=cassandra.port), "cassandra_port": cassandra.port}
+    settings = settings_for(cassandra, driver).replace(**where)
+    async with await asyncio.start_server(pass_on, "::1", cassandra.port), asyncio.timeout(20):
+        database = await connect(settings, settings.cassandra.contact_points, KEYSPACE)
+        assert await database.answers()
+        await database.close()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_contact_point_whose_name_has_no_address_is_unavailable(driver: str, cassandra: Any) -> None:
+    with pytest.raises(Unavailable, match=r"no-such-host\.invalid"):
+        await connect(settings_for(cassandra, driver), [Address("no-such-host.invalid", 9042)], None)

@@ -10,8 +10,10 @@ import pytest
 import pytest_asyncio
 
 from common.database import Database, Select, Write, connect
-from common.deadlines import set_time_left
-from common.errors import DeadlineExceeded, Unavailable
+from common.errors import Unavailable
+from grpc_discovery.addresses import Address
+from grpc_discovery.serving.deadlines import set_time_left
+from grpc_discovery.serving.statuses import DeadlineExceeded
 from infra.cassandra import Cassandra
 from infra.ports import free_port
 from tests.database import keyspace as scene
@@ -59,7 +61,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Any:
 async def database(request: pytest.FixtureRequest, node: Cassandra) -> AsyncIterator[Database]:
     """The database through each driver in turn."""
     settings = settings_for(node, request.param)
-    database = await connect(settings, [(node.host, node.port)], KEYSPACE)
+    database = await connect(settings, [Address(node.host, node.port)], KEYSPACE)
     await database.prepare((COUNT, COUNTED, CLAIM, OWNER))
     yield database
     await database.close()

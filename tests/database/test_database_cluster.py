@@ -11,8 +11,9 @@ import pytest_asyncio
 from cassandra.cluster import Session
 
 from common.database import Database, Select, Write, connect
-from common.deadlines import set_time_left
 from common.errors import Unavailable
+from grpc_discovery.addresses import Address
+from grpc_discovery.serving.deadlines import set_time_left
 from infra.cassandra import Cassandra, cassandra_cluster
 from infra.processes import wait_until
 from tests.database.keyspace import DRIVERS, PATIENCE, in_agreement, patient_cluster, settings_for
@@ -56,7 +57,7 @@ def _create(session: Session) -> None:
 async def database(request: pytest.FixtureRequest, nodes: list[Cassandra]) -> AsyncIterator[Database]:
     """The database through each driver in turn, told of one node only."""
     settings = settings_for(nodes[0], request.param, cassandra_read_consistency="LOCAL_ONE")
-    database = await connect(settings, [(nodes[0].host, nodes[0].port)], KEYSPACE)
+    database = await connect(settings, [Address(nodes[0].host, nodes[0].port)], KEYSPACE)
     await database.prepare((CLAIM, OWNER))
     yield database
     await database.close()

@@ -8,6 +8,7 @@ import pytest
 
 from common.database import Select, connect
 from common.errors import Unavailable
+from grpc_discovery.addresses import Address
 from infra.cassandra import FIRST_LOGIN, Cassandra, CassandraTls
 from infra.ports import free_port
 from tests.database.keyspace import DRIVERS, settings_for
@@ -57,7 +58,7 @@ def way_in(guarded: Cassandra, authority: Authority) -> dict[str, Any]:
 async def test_the_right_password_and_authority_lead_in(
     driver: str, guarded: Cassandra, way_in: dict[str, Any]
 ) -> None:
-    database = await connect(settings_for(guarded, driver, **way_in), [(guarded.host, guarded.port)], None)
+    database = await connect(settings_for(guarded, driver, **way_in), [Address(guarded.host, guarded.port)], None)
     statement = Select("SELECT key FROM system.local", Node)
     await database.prepare([statement])
     assert await database.select(statement) == [("local",)]
@@ -79,5 +80,5 @@ async def test_anything_else_is_unavailable_and_says_no_secret(
         way_in["enable_ssl"] = False
     with pytest.raises(Unavailable) as refused:
         async with asyncio.timeout(15):
-            await connect(settings_for(guarded, driver, **way_in), [(guarded.host, guarded.port)], None)
+            await connect(settings_for(guarded, driver, **way_in), [Address(guarded.host, guarded.port)], None)
     assert "wrong-password-51" not in str(refused.value)

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic.fields import FieldInfo
 
+from common.settings import PREFIX, Settings
+from grpc_discovery.environment import leaves, variable_of
 from infra.layout import ROOT
 
 FILES = {
@@ -32,6 +35,20 @@ def services(path: Path) -> dict[str, Service]:
 def own(path: Path) -> dict[str, Service]:
     """Those of them that run the project's image."""
     return {name: service for name, service in services(path).items() if service["image"] == IMAGE}
+
+
+def setting_names(*, with_files: bool = False) -> set[str]:
+    """The environment variables of all settings; with those that name a secret's file, where asked for."""
+    fields = [field for _, field in leaves(Settings)]
+    names = {f"{PREFIX}{variable_of(field)}" for field in fields}
+    if with_files:
+        names |= {f"{PREFIX}{variable_of(field)}_FILE" for field in fields if _is_secret(field)}
+    return names
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("secret_file"))
 
 
 def _resolved(path: Path, service: Service) -> Service:

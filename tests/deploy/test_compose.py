@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from common.registry.names import SERVICES as REGISTERED
-from common.settings import PREFIX, Settings, secrets_from_files
+from common.catalogue import SERVICES as REGISTERED
+from common.settings import PREFIX, Settings
 from deploy.entrypoint import COMMANDS, EXAMPLE_PASSWORD, SERVICES
 from infra.layout import ROOT
 from services.__main__ import ALL
-from tests.deploy.compose_files import FILES, Service, load, own, services
+from tests.deploy.compose_files import FILES, Service, load, own, services, setting_names
 
 EACH_FILE = pytest.mark.parametrize("name", FILES)
 PORTS = {service.slug: service.port for service in ALL}
@@ -25,7 +25,7 @@ def by_port(name: str) -> dict[int, Service]:
 
 
 def test_a_file_without_a_registry_names_its_services_as_callers_look_them_up() -> None:
-    looked_up = {known.slug.replace("_", "-"): known.slug for known in REGISTERED.values()}
+    looked_up = {known.host: known.slug for known in REGISTERED.values()}
     assert {name: service["command"][0] for name, service in own(FILES["dns"]).items() if name != "schema"} == looked_up
 
 
@@ -51,10 +51,8 @@ def test_every_process_of_ours_is_started_by_a_name_that_the_entry_point_knows(n
 
 @EACH_FILE
 def test_every_setting_has_the_name_of_one(name: str) -> None:
-    fields = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
-    probes = {f"{field}_FILE" for field in fields if secrets_from_files({f"{field}_FILE": "/dev/null"})}
     for service in own(FILES[name]).values():
-        assert set(service["environment"]) <= fields | probes
+        assert set(service["environment"]) <= setting_names(with_files=True)
 
 
 @EACH_FILE
@@ -112,7 +110,7 @@ def test_a_container_is_given_longer_to_stop_than_a_process_takes(name: str) -> 
     settings = Settings.load()
     for service in own(FILES[name]).values():
         seconds = int(service["stop_grace_period"].removesuffix("s"))
-        assert settings.withdraw_wait + settings.drain + 2 < seconds <= 15
+        assert settings.advertise.withdraw_wait + settings.serving.drain + 2 < seconds <= 15
 
 
 def test_the_cloud_deployment_holds_no_password_and_needs_its_addresses() -> None:
@@ -123,8 +121,7 @@ def test_the_cloud_deployment_holds_no_password_and_needs_its_addresses() -> Non
 
 
 def test_the_example_of_the_cloud_settings_names_settings_and_holds_the_password_that_is_refused() -> None:
-    fields = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
-    known = fields | {f"{field}_FILE" for field in fields} | {"KILLRVIDEO_SECRETS"}
+    known = setting_names(with_files=True) | {"KILLRVIDEO_SECRETS"}
     lines = (ROOT / "deploy/.env.example").read_text(encoding="utf-8").splitlines()
     pairs = dict(line.lstrip("#").split("=", 1) for line in lines if re.match(r"#?KILLRVIDEO_\w+=", line))
     assert set(pairs) <= known

@@ -7,19 +7,22 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from grpc_health.v1 import health as grpc_health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from common.server import bind, new_server
-from common.settings import Settings
+from common.settings import PREFIX, Settings
 from deploy import health
 from deploy.entrypoint import COMMANDS, EXAMPLE_PASSWORD, SERVICES
+from grpc_discovery.serving.server import bind, new_server
 from infra.layout import ROOT
 from infra.ports import free_port
 from services.__main__ import ALL
+from tests.security.certificates import Authority
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -63,9 +66,23 @@ def test_nothing_is_downloaded_but_packages_and_no_cache_is_kept() -> None:
 
 
 def test_the_final_stage_installs_from_the_wheels_alone() -> None:
-    (install,) = (rest for name, rest in instructions() if name == "RUN" and "pip install" in rest)
+    last = max(number for number, (name, _) in enumerate(instructions()) if name == "FROM")
+    (install,) = (rest for name, rest in instructions()[last:] if name == "RUN" and "pip install" in rest)
     assert "--no-index" in install
     assert "requirements-dev" not in install
+
+
+def test_the_library_is_built_by_the_pinned_backend_without_looking_for_another() -> None:
+    built = next(
+        rest for name, rest in instructions() if name == "RUN" and "pip wheel" in rest and "/discovery" in rest
+    )
+    assert "--no-build-isolation" in built
+    assert "--no-deps" in built
+    chosen = next(rest for name, rest in instructions() if name == "RUN" and "backend.txt" in rest)
+    wanted = set(re.findall(r"[\w-]+", re.search(r"\^\((.*?)\)==", chosen)[1]))  # type: ignore[index]
+    pinned = {line.partition("==")[0] for line in (ROOT / "requirements-dev.txt").read_text().splitlines()}
+    assert "hatchling" in wanted
+    assert wanted <= pinned
 
 
 def test_no_secret_is_an_argument_or_a_setting_of_the_image() -> None:
@@ -162,23 +179,45 @@ def test_health_finds_the_services_among_the_processes(tmp_path: Path) -> None:
     }
 
 
+@asynccontextmanager
+async def health_server(settings: Settings, port: int, status: str) -> AsyncIterator[None]:
+    """A server that answers nothing but health checks, with this status."""
+    server, _ = new_server(settings, "killrvideo")
+    servicer = grpc_health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
+    await servicer.set("", getattr(health_pb2.HealthCheckResponse, status))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    bind(server, settings, port)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(None)
+
+
 @pytest.mark.parametrize(
     ("status", "said"), [("SERVING", None), ("NOT_SERVING", "services.comments on port {port} is NOT_SERVING")]
 )
 async def test_health_is_what_the_service_says(status: str, said: str | None) -> None:
     port = free_port()
-    server, _ = new_server(Settings.load())
-    servicer = grpc_health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
-    await servicer.set("", getattr(health_pb2.HealthCheckResponse, status))
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    bind(server, Settings.load(), port)
-    await server.start()
-    try:
+    async with health_server(Settings.load(), port, status):
         # In a thread: the health command is a program of its own, and blocks.
         process = health.Running("services.comments", {"KILLRVIDEO_LISTEN_PORT": str(port)})
         assert await asyncio.to_thread(health.fault, process) == (said.format(port=port) if said else None)
-    finally:
-        await server.stop(None)
+
+
+@pytest.mark.parametrize("names", [("comments.example.org",), ("*.example.org", "localhost"), ("10.0.75.1",)])
+@pytest.mark.parametrize("callers_show_theirs", [False, True])
+async def test_health_gets_in_by_a_certificate_that_does_not_hold_127_0_0_1(
+    tmp_path: Path, names: tuple[str, ...], callers_show_theirs: bool
+) -> None:
+    authority, port = Authority(tmp_path, "authority"), free_port()
+    certificate = authority.sign("server", names=names)
+    files = {"GRPC_CERTIFICATE": str(certificate.certificate), "GRPC_KEY": str(certificate.key)}
+    if callers_show_theirs:
+        files["GRPC_CLIENT_CA"] = str(authority.certificate)
+    environment = {f"{PREFIX}{name}": value for name, value in {**files, "LISTEN_PORT": str(port)}.items()}
+    async with health_server(Settings.from_environment(PREFIX, environment), port, "SERVING"):
+        assert await asyncio.to_thread(health.fault, health.Running("services.comments", environment)) is None
 
 
 def test_health_says_when_nothing_answers() -> None:

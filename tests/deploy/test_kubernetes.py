@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from common.service import Service
-from common.settings import PREFIX, Settings
+from common.settings import Settings
 from infra.layout import ROOT
 from services.__main__ import ALL
+from tests.deploy.compose_files import setting_names
 from tests.deploy.kustomize import Object, build
 
 FOLDER = ROOT / "deploy/kubernetes"
@@ -76,7 +77,7 @@ def test_the_two_deployments_differ_in_how_services_are_found_alone() -> None:
     (settings,) = (thing["data"] for thing in by_etcd if thing["kind"] == "ConfigMap")
     assert settings["KILLRVIDEO_DISCOVERY"] == "etcd"
     assert "KILLRVIDEO_DNS_NAMES" not in settings
-    assert set(settings) <= {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    assert set(settings) <= setting_names()
 
 
 def test_all_seven_are_deployed() -> None:
@@ -104,8 +105,7 @@ def test_a_caller_finds_a_service_by_the_name_that_its_manifest_gives(service: S
 
 
 def test_every_setting_has_the_name_of_one() -> None:
-    fields = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
-    assert set(load("dns/settings.yaml")["data"]) <= fields
+    assert set(load("dns/settings.yaml")["data"]) <= setting_names()
 
 
 @EACH_POD
@@ -129,7 +129,7 @@ def test_a_pod_is_given_longer_to_stop_than_it_takes() -> None:
     command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     before = float(json.dumps(command).split("sleep(")[1].split(")")[0])
     settings = Settings.load()
-    assert before + settings.withdraw_wait + settings.drain + 2 < pod["terminationGracePeriodSeconds"]
+    assert before + settings.advertise.withdraw_wait + settings.serving.drain + 2 < pod["terminationGracePeriodSeconds"]
 
 
 def test_readiness_follows_the_database_and_liveness_does_not() -> None:

@@ -130,8 +130,8 @@ def test_a_setting_whose_name_is_misspelled_is_told_and_others_of_the_prefix_are
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("KILLRVIDEO_CASSANDRA_HEAP", "lots", "integer"),
-        ("KILLRVIDEO_TTL", "0", "greater"),
+        ("KILLRVIDEO_CASSANDRA_HEAP", "lots", "is not a whole number"),
+        ("KILLRVIDEO_TTL", "0", "must be at least 1"),
         ("KILLRVIDEO_PORT_OFFSET", "150", "multiple of 100"),
         ("KILLRVIDEO_DISCOVERY", "dns", "'etcd-v3'"),
     ],
@@ -143,6 +143,15 @@ def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(
     assert code == 2
     assert f"{name}='{value}'" in text
     assert allowed in text
+
+
+def test_a_checkout_that_was_moved_installs_its_library_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert setup.environment_is_ready()
+    moved = tmp_path / "discovery"
+    moved.mkdir()
+    shutil.copy(setup.LIBRARY / "pyproject.toml", moved)
+    monkeypatch.setattr(setup, "LIBRARY", moved)
+    assert not setup.environment_is_ready()
 
 
 def test_what_another_version_left_is_not_touched(local: Path) -> None:

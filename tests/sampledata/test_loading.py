@@ -14,8 +14,9 @@ import pytest
 from grpc import StatusCode
 
 from client import Services
-from common.errors import AlreadyExists, InvalidArgument, Unavailable
+from common.errors import Unavailable
 from common.settings import Settings
+from grpc_discovery.serving.statuses import AlreadyExists, InvalidArgument
 from infra.layout import ROOT
 from infra.processes import Process, wait_until
 from protos import comments_pb2, ratings_pb2, statistics_pb2, user_management_pb2, video_catalog_pb2
@@ -162,7 +163,7 @@ def listed(addresses: dict[str, str]) -> str:
 
 def found_at(addresses: dict[str, str]) -> Settings:
     values: dict[str, Any] = {"discovery": "static", "static_services": listed(addresses)}
-    return Settings(**values)
+    return Settings.load(**values)
 
 
 class World:

@@ -31,4 +31,4 @@ def keyspace(session: Session) -> Iterator[str]:
 @pytest.fixture
 def own_settings(settings: Settings, keyspace: str) -> Settings:
     """Settings for that keyspace."""
-    return settings.model_copy(update={"cassandra_keyspace": keyspace})
+    return settings.replace(cassandra_keyspace=keyspace)

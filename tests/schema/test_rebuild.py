@@ -25,16 +25,16 @@ NUMBER = 40
 @pytest.fixture(scope="module")
 def own_settings(session: Session, settings: Settings) -> Iterator[Settings]:
     """Settings for a keyspace with the schema and nothing in it."""
-    own = settings.model_copy(update={"cassandra_keyspace": f"rebuild_test_{uuid4().hex[:8]}"})
-    asyncio.run(apply(own, own.contact_points))
-    session.set_keyspace(own.cassandra_keyspace)
+    own = settings.replace(cassandra_keyspace=f"rebuild_test_{uuid4().hex[:8]}")
+    asyncio.run(apply(own, own.cassandra.contact_points))
+    session.set_keyspace(own.cassandra.keyspace)
     yield own
-    session.execute(f"DROP KEYSPACE {own.cassandra_keyspace}")
+    session.execute(f"DROP KEYSPACE {own.cassandra.keyspace}")
 
 
 @pytest.fixture
 def own_environment(environment: dict[str, str], own_settings: Settings) -> dict[str, str]:
-    return {**environment, "KILLRVIDEO_CASSANDRA_KEYSPACE": own_settings.cassandra_keyspace}
+    return {**environment, "KILLRVIDEO_CASSANDRA_KEYSPACE": own_settings.cassandra.keyspace}
 
 
 class Loaded:
@@ -135,7 +135,9 @@ def test_a_rebuild_killed_in_the_middle_is_finished_by_the_next(
 async def test_ratings_given_while_totals_are_reckoned_anew_are_counted(
     session: Session, own_settings: Settings, loaded: Loaded
 ) -> None:
-    database: Database = await connect(own_settings, own_settings.contact_points, own_settings.cassandra_keyspace)
+    database: Database = await connect(
+        own_settings, own_settings.cassandra.contact_points, own_settings.cassandra.keyspace
+    )
     try:
         await database.prepare(ratings.STATEMENTS)
         one, other = ratings.RatingsRepository(database), ratings.RatingsRepository(database)

@@ -75,24 +75,24 @@ def assert_complete(session: Session, keyspace: str) -> None:
 @pytest.fixture(scope="module")
 def complete(session: Session, settings: Settings) -> Iterator[Settings]:
     """Settings for a keyspace that four schema steps made at the same time."""
-    own = settings.model_copy(update={"cassandra_keyspace": f"schema_test_{uuid4().hex[:8]}"})
+    own = settings.replace(cassandra_keyspace=f"schema_test_{uuid4().hex[:8]}")
     session.execute(f"DROP KEYSPACE IF EXISTS {INIT_DONE}")
 
     async def four_at_once() -> None:
-        await asyncio.gather(*(apply(own, own.contact_points) for _ in range(4)))
+        await asyncio.gather(*(apply(own, own.cassandra.contact_points) for _ in range(4)))
 
     asyncio.run(four_at_once())
     yield own
-    session.execute(f"DROP KEYSPACE {own.cassandra_keyspace}")
+    session.execute(f"DROP KEYSPACE {own.cassandra.keyspace}")
 
 
 def test_several_at_once_make_one_schema_and_mark_it_complete(session: Session, complete: Settings) -> None:
-    assert_complete(session, complete.cassandra_keyspace)
+    assert_complete(session, complete.cassandra.keyspace)
     assert session.execute("SELECT * FROM system_schema.keyspaces WHERE keyspace_name = %s", [INIT_DONE]).one()
 
 
 def test_the_tables_that_clients_use_have_their_names_keys_and_types(session: Session, complete: Settings) -> None:
-    present = columns(session, complete.cassandra_keyspace)
+    present = columns(session, complete.cassandra.keyspace)
     for table, (partition, clustering, others) in CONTRACT.items():
         for text in partition:
             name, kind_of_value = text.split()
@@ -108,20 +108,20 @@ def test_the_tables_that_clients_use_have_their_names_keys_and_types(session: Se
 
 
 async def test_a_second_run_changes_nothing(session: Session, complete: Settings) -> None:
-    before = columns(session, complete.cassandra_keyspace)
+    before = columns(session, complete.cassandra.keyspace)
     version = session.execute("SELECT schema_version FROM system.local").one()
-    await apply(complete, complete.contact_points)
-    assert columns(session, complete.cassandra_keyspace) == before
+    await apply(complete, complete.cassandra.contact_points)
+    assert columns(session, complete.cassandra.keyspace) == before
     assert session.execute("SELECT schema_version FROM system.local").one() == version
 
 
 async def test_a_keyspace_that_was_dropped_comes_back_empty(session: Session, complete: Settings) -> None:
     """Table ids follow from names, so the tables come back under the ids they had."""
-    keyspace = complete.cassandra_keyspace
+    keyspace = complete.cassandra.keyspace
     session.set_keyspace(keyspace)
     session.execute("INSERT INTO users (userid, firstname) VALUES (%s, 'Ann')", [uuid4()])
     session.execute(f"DROP KEYSPACE {keyspace}")
-    await apply(complete, complete.contact_points)
+    await apply(complete, complete.cassandra.contact_points)
     assert session.execute("SELECT userid FROM users").all() == []
 
 
@@ -129,7 +129,7 @@ async def test_what_an_older_database_lacks_is_added_and_its_rows_stay(
     session: Session, own_settings: Settings, keyspace: str
 ) -> None:
     """The integration tests' own credentials table, and tables from before there were totals, dates and previews."""
-    session.execute(f"CREATE KEYSPACE {keyspace} WITH replication = {own_settings.cassandra_replication}")
+    session.execute(f"CREATE KEYSPACE {keyspace} WITH replication = {own_settings.cassandra.replication}")
     for statement in (
         "user_credentials (email text PRIMARY KEY, pass text, userid uuid)",
         "users (userid uuid PRIMARY KEY, firstname text, lastname text, email text)",
@@ -145,7 +145,7 @@ async def test_what_an_older_database_lacks_is_added_and_its_rows_stay(
     session.execute("INSERT INTO videos (videoid, name, tags, mood) VALUES (%s, 'V', {'x'}, 'calm')", [video])
     session.execute("INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (%s, %s, 4)", [video, user])
 
-    await apply(own_settings, own_settings.contact_points)
+    await apply(own_settings, own_settings.cassandra.contact_points)
 
     assert_complete(session, keyspace)
     credentials = session.execute("SELECT email, pass, userid, password FROM user_credentials").all()
@@ -176,10 +176,10 @@ def test_a_step_killed_in_the_middle_is_finished_by_the_next(
 async def test_a_column_of_another_type_is_named_and_nothing_is_touched(
     session: Session, own_settings: Settings, keyspace: str
 ) -> None:
-    session.execute(f"CREATE KEYSPACE {keyspace} WITH replication = {own_settings.cassandra_replication}")
+    session.execute(f"CREATE KEYSPACE {keyspace} WITH replication = {own_settings.cassandra.replication}")
     session.execute(f"CREATE TABLE {keyspace}.videos (videoid uuid PRIMARY KEY, name int)")
     with pytest.raises(SchemaMismatch, match=f"{keyspace}.videos.name is int"):
-        await apply(own_settings, own_settings.contact_points)
+        await apply(own_settings, own_settings.cassandra.contact_points)
     assert set(columns(session, keyspace)) == {"videos"}
     assert set(columns(session, keyspace)["videos"]) == {"videoid", "name"}
 

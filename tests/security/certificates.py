@@ -1,6 +1,7 @@
 """Certificates made on the spot: an authority, and what it signs for servers and callers on this machine."""
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,12 +39,12 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         self.certificate.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, name: str, *, lasts: timedelta = timedelta(days=1)) -> Certificate:
-        """A certificate for 127.0.0.1 and localhost, which ends `lasts` from now (before now if that is negative)."""
+    def sign(
+        self, name: str, *, lasts: timedelta = timedelta(days=1), names: Sequence[str] = ("localhost", "127.0.0.1")
+    ) -> Certificate:
+        """A certificate for hosts of these `names`, which ends `lasts` from now (before now if that is negative)."""
         key = ec.generate_private_key(ec.SECP256R1())
-        here = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        )
+        here = x509.SubjectAlternativeName(list(map(_alternative, names)))
         builder = _builder(_name(name), self._name, key, lasts=lasts).add_extension(here, critical=False)
         signed = builder.sign(self._key, hashes.SHA256())
         made = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}-key.pem")
@@ -67,6 +68,13 @@ class Authority:
             pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, [self._certificate], encryption)
         )
         return path
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _name(text: str) -> x509.Name:

@@ -8,8 +8,8 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
-from common.server import new_server
 from common.settings import Settings
+from grpc_discovery.serving.server import new_server
 
 
 @asynccontextmanager
@@ -22,7 +22,7 @@ async def serving(servicer: Any, register: Callable[[Any, aio.Server], None]) ->
 @asynccontextmanager
 async def served_at(servicer: Any, register: Callable[[Any, aio.Server], None]) -> AsyncIterator[str]:
     """The address of a server that has `servicer` registered."""
-    server, _ = new_server(Settings.load())
+    server, _ = new_server(Settings.load(), "killrvideo")
     register(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -1,9 +1,31 @@
-"""Log lines on standard output: text for people, or one JSON object a line. What is logged is the life of a process, not its code."""
+"""Log lines on standard output: text for people, or one JSON object a line. What is logged is the life of a process, not its code.
+
+Only Application.run() and the command line call `configure`; the library logs to loggers below `grpc_discovery` and leaves the rest to
+the program.
+"""
 
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
+
+from grpc_discovery.addresses import printable
+
+# They tell of each lost connection and each retry, over and over. What matters of it the library says itself, once.
+_NOISY_LIBRARIES = ("etcd", "urllib3", "grpc")
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people. What is not printable in it is escaped, so that text from outside neither breaks a line nor drives a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line without the trace of an exception, which follows it as it is."""
+        line = super().formatMessage(record)
+        return line if line.isprintable() else printable(line)
 
 
 class JsonFormatter(logging.Formatter):
@@ -22,13 +44,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure(level: str, form: str) -> None:
-    """Send log lines of at least `level` to standard output, in the form `text` or `json`."""
+def configure(level: str, form: str, quiet: Iterable[str] = ()) -> None:
+    """Send log lines of at least `level` (debug, info, warning, error) to standard output, in the form `text` or `json`.
+
+    `quiet` names loggers of other libraries that, like those of etcd and gRPC, are heard only at the level debug.
+    """
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    )
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # The libraries tell of each lost connection and each retry, over and over; what matters of it we say ourselves, once.
-    for library in ("cassandra", "etcd", "urllib3", "grpc"):
+    for library in (*_NOISY_LIBRARIES, *quiet):
         logging.getLogger(library).setLevel("DEBUG" if level == "debug" else "CRITICAL")

@@ -1,20 +1,30 @@
-"""Keeping one instance's place in the registry: a loop over four states.
+"""Keeping one instance's entry in the registry: a loop over four states.
 
     WAITING     not advertised, because the instance cannot serve yet or again
     ADVERTISED  the entry is there and renewed every third of its TTL
     LOST        it should be there and may not be: the registry is away, or the entry is gone or another's
     WITHDRAWN   removed for good; the process is stopping
 
-Bounds (promises 2 to 8 of docs/advertising.md) follow from the waits below. Jitter keeps a hundred instances, which lose or regain the
-same etcd or the same Cassandra in the same second, from all coming at once.
+Bounds (promises 2 to 8) follow from the waits below. Jitter keeps a hundred instances, which lose or regain the same etcd or the same
+database in the same second, from all coming at once.
 """
 
 import asyncio
 import logging
 import random
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
-from common.registry.interface import Registry, RegistryUnavailable
+from grpc_discovery.addresses import check_instance_name, check_service_name, parse_dialable, printable
+from grpc_discovery.registry.interface import Registry, RegistryUnavailable
+from grpc_discovery.registry.opening import OpeningRegistry
+from grpc_discovery.settings import Settings
+from grpc_discovery.tasks import cancel_and_wait
 
 # How long a lost entry waits before the next try: between these, so that all are back within 5 s of etcd's return.
 _RETRY_SECONDS = (0.3, 2.0)
@@ -24,6 +34,7 @@ _SPREAD_SECONDS = 2.0
 _WITHDRAW_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 class State(Enum):
@@ -35,12 +46,18 @@ class State(Enum):
     WITHDRAWN = "withdrawn"
 
 
-class Advertiser:
-    """Advertises one instance of one service for as long as it can serve."""
+class Registration:
+    """Advertises one instance of one service for as long as it can serve.
 
-    def __init__(self, registry: Registry, service: str, instance: str, address: str, ttl: float) -> None:
+    A process that forks after start() is not supported: the child has the entry's name but not the loop that renews it, and gRPC's own
+    threads do not run there. Fork first, then register in each child.
+    """
+
+    def __init__(self, registry: Registry, name: str, instance: str, address: str, ttl: float) -> None:
+        """`name` in the registry, `address` as `host:port`, `ttl` in seconds. Raises ValueError for names or addresses that cannot be any."""
         self.state = State.WAITING
-        self.service, self.instance, self.address = service, instance, address
+        self.name, self.instance = check_service_name(name), check_instance_name(instance)
+        self.address = str(parse_dialable(address))
         self._registry, self._ttl = registry, ttl
         self._serving = False
         self._leaving = False
@@ -48,7 +65,16 @@ class Advertiser:
         self._loop: asyncio.Task[None] | None = None
         # Whether an entry of ours may stand in the registry: set before it is written, since a write that was not answered may have been done.
         self._written = False
+        # Whether the last that we know is that the entry stands there and is ours.
+        self._ours = False
         self._ever_advertised = False
+        # What was logged since the entry was lost: each reason once.
+        self._told: set[str] = set()
+
+    @property
+    def serving(self) -> bool:
+        """Whether the instance says that it can serve."""
+        return self._serving
 
     def set_serving(self, serving: bool) -> None:
         """Tell whether the instance can serve; the loop acts on a change soon, at a moment of its own."""
@@ -57,11 +83,13 @@ class Advertiser:
             self._changed.set()
 
     def start(self) -> None:
-        """Start the loop."""
-        self._loop = asyncio.create_task(self._run(), name=f"advertise {self.service}")
+        """Begin the loop."""
+        self._loop = asyncio.create_task(self._run(), name=f"advertise {self.name}")
 
     async def withdraw(self) -> None:
-        """Leave the registry for good. Tries for two seconds; after that the TTL removes the entry."""
+        """Leave the registry for good. Tries for two seconds; after that the TTL removes the entry. A second call does nothing."""
+        if self.state is State.WITHDRAWN:
+            return
         self._leaving = True
         self._changed.set()
         try:
@@ -70,24 +98,22 @@ class Advertiser:
                     # A step under way is let finish: a write that lands after our deletion would stand there for a TTL.
                     await asyncio.wait([self._loop])
                 if self._written:
-                    await self._registry.withdraw(self.service, self.instance, self.address)
-                    _log.info("withdrawn: %s/%s", self.service, self.instance)
+                    await self._registry.withdraw(self.name, self.instance, self.address)
+                    _log.info("withdrawn: %s/%s", self.name, self.instance)
         except (RegistryUnavailable, TimeoutError) as error:
-            why = error if str(error) else "no answer"
             _log.warning(
                 "could not withdraw %s/%s, its entry expires within %g s: %s",
-                self.service,
+                self.name,
                 self.instance,
                 self._ttl,
-                why,
+                str(error) or "no answer",
             )
         except Exception:
             # A fault of ours, which must not keep the process from stopping in order.
-            _log.exception("withdrawing %s/%s failed", self.service, self.instance)
+            _log.exception("withdrawing %s/%s failed", self.name, self.instance)
         finally:
-            if self._loop:
-                self._loop.cancel()
             self.state = State.WITHDRAWN
+            await cancel_and_wait([self._loop])
 
     async def _run(self) -> None:
         while not self._leaving:
@@ -117,46 +143,147 @@ class Advertiser:
         """Bring the registry to what it should hold; returns the seconds until the next look, None for no need of one."""
         try:
             if not serving:
-                if self._written:
-                    await self._registry.withdraw(self.service, self.instance, self.address)
-                    self._written = False
-                    _log.info("withdrawn until it can serve again: %s/%s", self.service, self.instance)
-                self.state = State.WAITING
+                await self._leave_for_now()
                 return None
-            if self.state is State.ADVERTISED and await self._renewed():
-                return self._until_renewal()
-            if self.state is State.LOST and (taken_by := await self._successor()):
-                # Another sits in our slot (same instance name, another address). Two that overwrite each other would help nobody.
-                self._lost(f"the entry now holds {taken_by}")
-                return self._until_renewal()
+            if self._ours or self.state is State.LOST:
+                # After an outage the entry may well be there still: renewing it asks less of etcd and wakes no watcher.
+                if self._ours and await self._registry.renew(self.name, self.instance, self.address, self._ttl):
+                    self._is_ours()
+                    return self._until_renewal()
+                self._ours = False
+                if taken_by := await self._successor():
+                    # Another sits in our slot (same instance name, another address). Two that overwrite each other would help nobody.
+                    self._lost(f"the entry now holds {printable(taken_by)}")
+                    return self._until_renewal()
+                if self.state is State.ADVERTISED:
+                    self._lost("the entry is gone")
             self._written = True
-            await self._registry.advertise(self.service, self.instance, self.address, self._ttl)
-            _log.info("advertised as %s/%s at %s", self.service, self.instance, self.address)
-            self.state, self._ever_advertised = State.ADVERTISED, True
+            await self._registry.advertise(self.name, self.instance, self.address, self._ttl)
+            self._is_ours()
             return self._until_renewal()
         except RegistryUnavailable as error:
             self._lost(str(error))
         except Exception:
             # A fault of ours: it must be seen, and must not end the loop, which nobody would start again.
-            _log.exception("advertising %s/%s failed", self.service, self.instance)
+            _log.exception("advertising %s/%s failed", self.name, self.instance)
             self._lost("an unforeseen error")
         return random.uniform(*_RETRY_SECONDS)
 
-    async def _renewed(self) -> bool:
-        if await self._registry.renew(self.service, self.instance, self.address, self._ttl):
-            return True
-        self._lost("the entry is gone")
-        return False
+    async def _leave_for_now(self) -> None:
+        if self._written:
+            await self._registry.withdraw(self.name, self.instance, self.address)
+            self._written = self._ours = False
+            _log.info("withdrawn until it can serve again: %s/%s", self.name, self.instance)
+        self.state = State.WAITING
 
     async def _successor(self) -> str | None:
         """The address of another instance that has taken our entry."""
-        holds = (await self._registry.list(self.service)).get(self.instance)
+        holds = (await self._registry.list(self.name)).get(self.instance)
         return holds if holds != self.address else None
 
     def _until_renewal(self) -> float:
         return self._ttl / 3 * random.uniform(0.9, 1.0)
 
-    def _lost(self, why: str) -> None:
-        if self.state is not State.LOST:
-            _log.warning("no longer advertised: %s/%s: %s", self.service, self.instance, why)
+    def _is_ours(self) -> None:
+        """The entry stands in the registry, and is ours: now, or again."""
+        if self.state is not State.ADVERTISED:
+            _log.info("advertised as %s/%s at %s", self.name, self.instance, self.address)
+        self.state, self._ours, self._ever_advertised = State.ADVERTISED, True, True
+        self._told.clear()
+
+    def _lost(self, reason: str) -> None:
+        """The entry is not, or may not be, in the registry; each reason is logged once until the entry is ours again."""
+        if reason not in self._told:
+            self._told.add(reason)
+            what = "no longer advertised" if self._ever_advertised else "not advertised yet"
+            _log.warning("%s: %s/%s: %s", what, self.name, self.instance, reason)
         self.state = State.LOST
+
+
+@asynccontextmanager
+async def registration(
+    name: str, address: str, settings: Settings, *, registry: Registry | None = None, serving: bool = True
+) -> AsyncIterator[Registration]:
+    """Advertise a server of one's own for as long as an `async with` lasts.
+
+    `name` is the full or the short name of the service. The instance is named as the settings say, else by its address. Without `registry`
+    the one of the settings is opened in the background: while it is away the block runs all the same, and the log tells what is waited for.
+    With serving=False nothing is advertised until set_serving(True). At the end the entry is removed, and callers are given
+    settings.advertise.withdraw_wait seconds to see it: refuse new calls only after the block.
+
+    Raises ValueError for a name or an address that cannot be one. For processes that fork, see Registration.
+    """
+    opened = registry or OpeningRegistry(settings.registry)
+    try:
+        advertise = settings.advertise
+        instance = advertise.instance or address
+        kept = Registration(opened, settings.registry.name_of(name), instance, address, advertise.ttl)
+        kept.set_serving(serving)
+        kept.start()
+        try:
+            yield kept
+        finally:
+            was_advertised = kept.state is State.ADVERTISED
+            await kept.withdraw()
+            if was_advertised:
+                await asyncio.sleep(advertise.withdraw_wait)
+    finally:
+        if registry is None:
+            await opened.close()
+
+
+class BlockingRegistration:
+    """The same for a program without asyncio: `with BlockingRegistration("web", "10.0.0.7:80", settings):`. It has a thread of its own.
+
+    As with registration(), a registry that is away keeps nobody waiting. Fork before the block, not in it.
+    """
+
+    def __init__(self, name: str, address: str, settings: Settings, *, serving: bool = True) -> None:
+        """See registration()."""
+        self._of = partial(registration, name, address, settings, serving=serving)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"advertise {name}", daemon=True)
+        self._leaving = AsyncExitStack()
+        self._kept: Registration | None = None
+
+    @property
+    def state(self) -> State:
+        """Where the instance stands."""
+        return self._kept.state if self._kept else State.WAITING
+
+    @property
+    def serving(self) -> bool:
+        """Whether the instance says that it can serve."""
+        return self._kept is not None and self._kept.serving
+
+    def set_serving(self, serving: bool) -> None:
+        """Tell whether the instance can serve; from any thread, within the block."""
+        if self._kept:
+            self._loop.call_soon_threadsafe(self._kept.set_serving, serving)
+
+    def __enter__(self) -> Self:
+        """Advertise. Raises ValueError for a name or an address that cannot be one."""
+        self._thread.start()
+        try:
+            self._kept = self._run(self._leaving.enter_async_context(self._of()))
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Withdraw, and give callers the time to see it."""
+        try:
+            self._run(self._leaving.aclose())
+        finally:
+            self._stop()
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

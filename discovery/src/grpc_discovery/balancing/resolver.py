@@ -1,129 +1,109 @@
 """Following the list of a service's instances in the registry, through whatever happens to the registry."""
 
 import asyncio
-import json
 import logging
-import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from pathlib import Path
 
-from common.registry import Registry, RegistryUnavailable
+from grpc_discovery.addresses import parse_dialable, printable
+from grpc_discovery.registry.interface import Registry, RegistryUnavailable
+from grpc_discovery.tasks import cancel_and_wait, keep_running
 
-_RETRY_SECONDS = (0.3, 1.0)
-_HURRY_SECONDS = 1.0
+_REFRESH_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-class Finder:
+class Resolver:
     """Follows one service. The list is only ever replaced by another answer of the registry, and by an empty one not at once."""
 
     def __init__(
         self,
-        service: str,
-        registry: "asyncio.Future[Registry]",
+        name: str,
+        registry: Callable[[], Awaitable[Registry]],
         empty_wait: float,
         remembered: Mapping[str, str],
-        take: Callable[[dict[str, str]], None],
+        on_update: Callable[[dict[str, str]], None],
     ) -> None:
-        """`take` gets each new list; `empty_wait` is how many seconds the registry must say 'none' until it is believed."""
-        self.service = service
-        self.instances = dict(remembered)
-        self.confirmed = asyncio.Event()
-        """Set when the registry has answered once."""
-        self._registry, self._empty_wait, self._take = registry, empty_wait, take
-        self._empty_since: float | None = None
-        self._looked = 0.0
-        self._hurried: asyncio.Task[None] | None = None
-        self._following = asyncio.create_task(self._follow(), name=f"find {service}")
+        """`registry` returns the open registry, and waits until it is open. `on_update` gets each new list, instance -> `host:port`.
 
-    def hurry(self) -> None:
-        """Look now, if that was not just done: an instance is not where the list says."""
-        if (
-            time.monotonic() - self._looked > _HURRY_SECONDS
-            and self._registry.done()
-            and (self._hurried is None or self._hurried.done())
+        `empty_wait` is how many seconds the registry must say 'none' until it is believed.
+        """
+        self.name = name
+        self.is_resolved = asyncio.Event()
+        """Set when the registry has answered once."""
+        self._refused: dict[str, str] = {}
+        self.instances = self._dialable(remembered)
+        self._registry, self._empty_wait, self._on_update = registry, empty_wait, on_update
+        self._empty_since: float | None = None
+        self._asked_at = 0.0
+        self._away = False
+        self._refreshing: asyncio.Task[None] | None = None
+        self._following = asyncio.create_task(keep_running(f"following {name}", self._follow), name=f"follow {name}")
+
+    def refresh_soon(self) -> None:
+        """Ask the registry now, if that was not just done: an instance is not where the list says."""
+        if time.monotonic() - self._asked_at > _REFRESH_SECONDS and (
+            self._refreshing is None or self._refreshing.done()
         ):
-            self._looked = time.monotonic()
-            self._hurried = asyncio.create_task(self._look())
+            self._asked_at = time.monotonic()
+            self._refreshing = asyncio.create_task(self._refresh(), name=f"look up {self.name}")
 
     async def close(self) -> None:
         """Stop following."""
-        tasks = [task for task in (self._following, self._hurried) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await cancel_and_wait([self._following, self._refreshing])
 
     async def _follow(self) -> None:
-        registry = await asyncio.shield(self._registry)
-        away = False
-        while True:
-            try:
-                async with aclosing(registry.watch(self.service)) as lists:  # type: ignore[type-var]
-                    async for instances in lists:
-                        if away:
-                            away = False
-                            _log.info("the registry is back")
-                        self._answer(instances)
-            except RegistryUnavailable as error:
-                # Whatever comes back may have lost its data, and fills again only then.
-                self._empty_since = None
-                if not away:
-                    away = True
-                    _log.warning("%s: the last list is kept: %s", self.service, error)
-            except Exception:
-                _log.exception("following %s failed", self.service)
-            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
-
-    async def _look(self) -> None:
+        registry = await self._registry()
         try:
-            self._answer(await self._registry.result().list(self.service))
-        except RegistryUnavailable:
-            pass  # the watch tells about it
+            async with aclosing(registry.watch(self.name)) as lists:  # type: ignore[type-var]  # every watch is a generator
+                async for instances in lists:
+                    if self._away:
+                        self._away = False
+                        _log.info("%s: the registry is back", self.name)
+                    self._take(instances)
+        except RegistryUnavailable as error:
+            # Whatever comes back may have lost its data, and fills again only then.
+            self._empty_since = None
+            if not self._away:
+                self._away = True
+                _log.warning("%s: the last list is kept: %s", self.name, error)
 
-    def _answer(self, instances: dict[str, str]) -> None:
-        self._looked = time.monotonic()
+    async def _refresh(self) -> None:
+        if not self.is_resolved.is_set():
+            return  # the watch is about to tell
+        try:
+            self._take(await (await self._registry()).list(self.name))
+        except RegistryUnavailable:
+            pass  # the watch tells of it
+        except Exception:
+            _log.exception("looking up %s failed", self.name)
+
+    def _take(self, listed: Mapping[str, str]) -> None:
+        self._asked_at = time.monotonic()
+        instances = self._dialable(listed)
         if instances:
             self._empty_since = None
         elif self.instances:
             self._empty_since = self._empty_since or time.monotonic()
             if time.monotonic() - self._empty_since < self._empty_wait:
                 return
-        if instances != self.instances or not self.confirmed.is_set():
-            _log.debug("%s: %s", self.service, instances)
+        if instances != self.instances or not self.is_resolved.is_set():
+            _log.debug("%s: %s", self.name, instances)
             self.instances = instances
-            self._take(instances)
-        self.confirmed.set()
+            self._on_update(instances)
+        self.is_resolved.set()
 
-
-class Memory:
-    """The last lists in a file, for a caller that starts while the registry is away. Without a path it remembers nothing."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._lists: dict[str, dict[str, str]] = {}
-        if path and path.exists():
+    def _dialable(self, listed: Mapping[str, str]) -> dict[str, str]:
+        """The entries whose address can be dialled; of each other one the log tells once, and nobody calls it."""
+        instances, refused = {}, {}
+        for instance, text in listed.items():
             try:
-                self._lists = {
-                    str(service): {str(k): str(v) for k, v in known.items()}
-                    for service, known in json.loads(path.read_text()).items()
-                }
-            except (OSError, ValueError, AttributeError) as error:
-                _log.warning("%s cannot be read and is written anew: %s", path, error)
-
-    def recall(self, service: str) -> dict[str, str]:
-        """The last known instances of a service."""
-        return self._lists.get(service, {})
-
-    def keep(self, service: str, instances: dict[str, str]) -> None:
-        """Write down the instances of a service."""
-        self._lists[service] = instances
-        if self._path:
-            written = self._path.with_name(f"{self._path.name}.new")
-            try:
-                written.write_text(json.dumps(self._lists, indent=1))
-                written.replace(self._path)
-            except OSError as error:
-                _log.warning("%s cannot be written: %s", self._path, error)
+                instances[instance] = str(parse_dialable(text))
+            except ValueError as error:
+                refused[instance] = text
+                if self._refused.get(instance) != text:
+                    _log.warning("%s: the entry %s is left out: its address %s", self.name, printable(instance), error)
+        self._refused = refused
+        return instances

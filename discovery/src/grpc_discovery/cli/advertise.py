@@ -1,33 +1,33 @@
-"""`advertise`: an entry in the registry for a program that knows nothing of it, such as the web site or Cassandra."""
+"""`advertise`: an entry in the registry for a program that knows nothing of it, such as a web site or a database."""
 
-import argparse
 import asyncio
 import logging
 import signal
 import sys
 
-from common.registry import open_registry
-from common.registry.advertiser import Advertiser
-from common.settings import Settings, host_ports
+from grpc_discovery.addresses import check_instance_name, parse_dialable
+from grpc_discovery.cli.context import CommandError, Context
+from grpc_discovery.logs import TextFormatter
+from grpc_discovery.registration import registration
+from grpc_discovery.tasks import cancel_and_wait
 
 
-async def keep(settings: Settings, arguments: argparse.Namespace) -> int:
+async def keep(context: Context) -> int:
     """Keep the entry until SIGTERM or SIGINT, or while the command runs; then withdraw it. The exit code is the command's."""
+    arguments, settings = context.arguments, context.settings
+    checked = "address"
     try:
-        parts = host_ports(arguments.address, 0)
-        if len(parts) != 1 or not all(parts[0]):
-            raise ValueError(f"is not host:port: {arguments.address!r}")
+        address = str(parse_dialable(arguments.address))
+        checked = "instance"
+        instance = check_instance_name(arguments.instance or address)
     except ValueError as error:
-        print(f"the address {error}", file=sys.stderr)
-        return 2
+        raise CommandError(f"the {checked} {error}") from None
     if arguments.command == []:
-        print("--while needs a command", file=sys.stderr)
-        return 2
-    if settings.discovery in ("dns", "static"):
-        print(f"KILLRVIDEO_DISCOVERY={settings.discovery} has no registry to keep an entry in", file=sys.stderr)
-        return 2
-    # On standard error: standard output is the command's.
-    logging.basicConfig(level=settings.logging_level.upper(), stream=sys.stderr, format="%(message)s", force=True)
+        raise CommandError("--while needs a command")
+    if settings.registry.kind in ("dns", "static"):
+        chosen = f"{settings.variable('DISCOVERY')}={settings.registry.kind}"
+        raise CommandError(f"{chosen} has no registry to keep an entry in")
+    _log_to_standard_error()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -35,32 +35,14 @@ async def keep(settings: Settings, arguments: argparse.Namespace) -> int:
 
     stopping = asyncio.create_task(stop.wait())
     running = asyncio.create_task(_command(arguments.command, stop)) if arguments.command else None
-    keeping = asyncio.create_task(_entry(settings, arguments))
-    ends = [task for task in (stopping, running, keeping) if task]
-    await asyncio.wait([stopping, running] if running else [stopping], return_when=asyncio.FIRST_COMPLETED)
+    # It opens the registry in the background, and logs for what it waits.
+    async with registration(context.full_name(arguments.name), address, settings.replace(instance=instance)):
+        await asyncio.wait([task for task in (stopping, running) if task], return_when=asyncio.FIRST_COMPLETED)
     # Withdrawn first, so that nobody is sent to what is just ending.
-    keeping.cancel()
-    await asyncio.wait([keeping])
     stop.set()
     code = await running if running else 0
-    for task in ends:
-        task.cancel()
+    await cancel_and_wait([stopping])
     return code
-
-
-async def _entry(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Hold the entry until cancelled."""
-    registry = await open_registry(settings)
-    advertiser = Advertiser(
-        registry, arguments.service, arguments.instance or arguments.address, arguments.address, settings.ttl
-    )
-    advertiser.set_serving(True)
-    advertiser.start()
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await advertiser.withdraw()
-        await registry.close()
 
 
 async def _command(words: list[str], stop: asyncio.Event) -> int:
@@ -73,8 +55,17 @@ async def _command(words: list[str], stop: asyncio.Event) -> int:
     ended = asyncio.create_task(process.wait())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
+    await cancel_and_wait([stopped])
     if not ended.done():
         process.terminate()
     code = await ended
     return 128 - code if code < 0 else code
+
+
+def _log_to_standard_error() -> None:
+    """Standard output is the command's. What is waited for is told at any level."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter())
+    logger = logging.getLogger("grpc_discovery")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

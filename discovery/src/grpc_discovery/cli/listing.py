@@ -1,127 +1,123 @@
-"""`list` and `watch`: the instances of each service and what they say of themselves."""
+"""`list`, `watch` and `wait`: the instances of names in the registry and what they say of themselves."""
 
-import argparse
 import asyncio
 import json
+import shutil
 import sys
 import time
-from typing import NamedTuple
 
-from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-
-from client.services import Services
-from common.registry.names import SERVICES
-from common.settings import Settings
+from grpc_discovery.addresses import printable
+from grpc_discovery.cli.context import CommandError, Context, nearest
+from grpc_discovery.cli.instances import SERVES, Instances, Row
+from grpc_discovery.registry.interface import RegistryUnavailable
 
 _EVERY_SECONDS = 0.5
-_CHECK_SECONDS = 1.0
+_AGAIN_SECONDS = 0.2
 
 
-class Line(NamedTuple):
-    """What is shown of one instance."""
+async def show(context: Context) -> int:
+    """Print the present instances. Exit code 3 when the registry does not answer."""
+    async with Instances(context, others=not context.arguments.names) as instances:
+        await instances.open(context.arguments.timeout, code=3)
+        rows = await instances.rows()
+        known = {
+            *await instances.registry.names(),
+            *map(context.settings.registry.name_of, context.short_names.values()),
+        }
+    if context.arguments.json:
+        for row in rows:
+            if row.instance:
+                print(json.dumps(row._asdict()))
+    elif rows and sys.stdout.isatty():
+        from rich.console import Console
 
-    service: str
-    instance: str
-    address: str
-    health: str
-    since: str
+        from grpc_discovery.cli.rendering import render
 
-
-async def show(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Print the present instances; exit code 3 when the registry gives no answer."""
-    names = arguments.services or list(SERVICES)
-    async with Services.from_settings(settings) as services:
-        if not await _registry_answers(services, names, arguments.timeout):
-            return 3
-        lines = await _lines(services, names)
-    if arguments.json:
-        for line in lines:
-            print(json.dumps(line._asdict()))
-    elif sys.stdout.isatty():
-        Console().print(_table(lines, names))
+        width = shutil.get_terminal_size().columns
+        for line in render(rows, width):
+            Console(width=width).print(line, overflow="fold", crop=False)
     else:
-        for line in lines:
-            print("\t".join(line))
+        for row in rows:
+            print("\t".join(map(printable, row)))
+    for name in {row.service for row in rows} - known:
+        print(f"nothing in the registry is called {printable(name)}{nearest(name, known)}", file=sys.stderr)
+    if not rows:
+        print("the registry holds no names", file=sys.stderr)
     return 0
 
 
-async def watch(settings: Settings, arguments: argparse.Namespace) -> int:
-    """A live table on a terminal, a line for each change in a pipe; ends by Ctrl-C."""
-    names = arguments.services or list(SERVICES)
-    async with Services.from_settings(settings) as services:
-        if not await _registry_answers(services, names, arguments.timeout):
-            return 3
-        if sys.stdout.isatty() and not arguments.json:
-            with Live(Table(), refresh_per_second=4) as live:
-                while True:
-                    live.update(_table(await _lines(services, names), names))
-                    await asyncio.sleep(_EVERY_SECONDS)
-        before: dict[tuple[str, str], Line] = {}
+async def watch(context: Context) -> int:
+    """A live table on a terminal, a line for each change in a pipe; until Ctrl-C. Exit code 3 when the registry does not answer at the start."""
+    async with Instances(context, others=not context.arguments.names) as instances:
+        await instances.open(context.arguments.timeout, code=3)
+        if sys.stdout.isatty() and not context.arguments.json:
+            await _watch_live(instances)
+        before: dict[tuple[str, str], Row] = {}
+        away = False
         while True:
-            now = {(line.service, line.instance): line for line in await _lines(services, names)}
-            gone = [line._replace(health="gone") for key, line in before.items() if key not in now]
-            for line in gone + [line for key, line in now.items() if before.get(key) != line]:
-                _print_change(line, arguments.json)
+            try:
+                now = {(row.service, row.instance): row for row in await instances.rows() if row.instance}
+                problem = ""
+            except RegistryUnavailable as error:
+                now, problem = before, f": {printable(str(error))}"
+            if away != bool(problem):
+                away = bool(problem)
+                print(f"the registry gives no answer{problem}" if away else "the registry answers", file=sys.stderr)
+            gone = [row._replace(health="gone") for key, row in before.items() if key not in now]
+            for row in gone + [row for key, row in now.items() if before.get(key) != row]:
+                line = "\t".join((time.strftime("%H:%M:%S"), *map(printable, row)))
+                as_json = {"time": time.time(), **row._asdict()}
+                print(json.dumps(as_json) if context.arguments.json else line, flush=True)
             before = now
             await asyncio.sleep(_EVERY_SECONDS)
 
 
-def _print_change(line: Line, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"time": time.time(), **line._asdict()}), flush=True)
-    else:
-        print("\t".join((time.strftime("%H:%M:%S"), *line)), flush=True)
+async def _watch_live(instances: Instances) -> None:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from grpc_discovery.cli.rendering import render
+
+    lines: list[Text] = []
+    with Live(console=Console(), auto_refresh=False, vertical_overflow="ellipsis") as live:
+        while True:
+            try:
+                rows = await instances.rows()
+                lines = render(rows, live.console.width) if rows else [Text("the registry holds no names")]
+                told = []
+            except RegistryUnavailable as error:
+                told = [Text(f"the registry gives no answer: {printable(str(error))}", "red")]
+            live.update(Text("\n", overflow="fold").join([*lines, *told]), refresh=True)
+            await asyncio.sleep(_EVERY_SECONDS)
 
 
-async def _registry_answers(services: Services, names: list[str], timeout: float) -> bool:
-    try:
-        async with asyncio.timeout(timeout):
-            await asyncio.gather(*(services.listed(name) for name in names))
-    except TimeoutError:
-        where = services.settings.etcd or "127.0.0.1:2379"
-        print(
-            f"the registry gives no answer within {timeout:g} s (KILLRVIDEO_DISCOVERY={services.settings.discovery}, etcd at {where})",
-            file=sys.stderr,
-        )
-        return False
-    return True
-
-
-async def _lines(services: Services, names: list[str]) -> list[Line]:
-    found = [
-        (name, instance, address) for name in names for instance, address in sorted(services.instances(name).items())
-    ]
-    told = await asyncio.gather(*(_health(services, name, address) for name, _, address in found))
-    return [Line(*entry, health, since) for entry, (health, since) in zip(found, told, strict=True)]
-
-
-async def _health(services: Services, name: str, address: str) -> tuple[str, str]:
-    """What an instance says of itself, and since when it serves."""
-    endpoint = services.pool(name).endpoints.get(address)
-    if endpoint is None:
-        return "gone", ""
-    question = health_pb2.HealthCheckRequest(service=f"{SERVICES[name].package}.{name}")
-    call = health_pb2_grpc.HealthStub(endpoint.channel).Check(question, timeout=_CHECK_SECONDS)
-    try:
-        status = (await call).status
-        since = dict(await call.trailing_metadata() or ()).get("serving-since", "")
-    except aio.AioRpcError as error:
-        return f"no answer ({error.code().name.lower()})", ""
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(status).lower().replace("_", " "), str(since)
-
-
-def _table(lines: list[Line], names: list[str]) -> Table:
-    table = Table(box=None, header_style="bold")
-    for column in ("service", "instance", "address", "health", "since"):
-        table.add_column(column)
-    for name in names:
-        for line in (each for each in lines if each.service == name):
-            colour = "green" if line.health == "serving" else "red"
-            table.add_row(line.service, line.instance, line.address, f"[{colour}]{line.health}[/]", line.since)
-        if not any(line.service == name for line in lines):
-            table.add_row(name, "[dim]none[/]", "", "", "")
-    return table
+async def wait(context: Context) -> int:
+    """Exit code 0 when each name has an instance that serves, 1 when the time is over; says then which have none."""
+    seconds: float = context.arguments.timeout
+    began = time.monotonic()
+    async with Instances(context, others=not context.names()) as instances:
+        await instances.open(seconds, code=1)
+        rows: list[Row] = []
+        while True:
+            try:
+                rows = await instances.rows()
+            except RegistryUnavailable:
+                pass  # what was known last is told at the end
+            names = {row.service for row in rows}
+            missing = names - {row.service for row in rows if row.health in SERVES}
+            if rows and not missing:
+                break
+            if time.monotonic() - began > seconds:
+                if not rows:
+                    raise CommandError("the registry is empty: say which names to wait for")
+                told = [
+                    f"\n  {printable(f'{row.service}: {row.address} {row.health}')}"
+                    for row in rows
+                    if row.service in missing
+                ]
+                raise CommandError(f"after {seconds:g} s there is no instance that serves of{''.join(told)}", 1)
+            await asyncio.sleep(_AGAIN_SECONDS)
+    serve = "service serves" if len(names) == 1 else "services serve"
+    print(f"{len(names)} {serve} after {time.monotonic() - began:.1f} s")
+    return 0

@@ -4,15 +4,22 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 Instances = dict[str, str]
-"""Instance name -> address (`host:port`)."""
+"""Instance name -> what it advertised, as it stands in the registry: `host:port` if all is well. Whoever dials it checks it first."""
+
+
+Names = list[str]
+"""Names of services, sorted."""
 
 
 class RegistryUnavailable(Exception):
-    """The registry cannot be reached or does not answer sensibly. Nothing is known of what it holds."""
+    """The registry cannot be reached, does not answer sensibly, or refuses our user. Nothing is known of what it holds."""
 
 
 class Registry(Protocol):
-    """Where instances are advertised and found. All calls raise RegistryUnavailable when the registry is away."""
+    """Where instances are advertised and found, by the names that services have in it.
+
+    All calls raise RegistryUnavailable when the registry is away, and ValueError for a name that cannot be one (addresses.py).
+    """
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
         """Put the entry, to live `ttl` seconds. An entry of the same name, left by a predecessor in this slot, is replaced."""
@@ -31,12 +38,16 @@ class Registry(Protocol):
         ...
 
     def watch(self, service: str) -> AsyncIterator[Instances]:
-        """The present entries, then the whole list anew after each change and at least every few seconds.
+        """The present entries, then the whole list again after each change, and from time to time without one (5 to 60 s).
 
         It never skips the newest state, may repeat one, and raises RegistryUnavailable when it lost contact: watch again.
         """
         ...
 
+    async def names(self) -> Names:
+        """The names of all services that have entries, sorted."""
+        ...
+
     async def close(self) -> None:
-        """Let go of connections and threads."""
+        """Let go of connections and background work."""
         ...

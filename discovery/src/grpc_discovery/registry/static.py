@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from common.registry.interface import Instances
-from common.registry.names import PORTS
-from common.settings import Settings, host_ports, named_lists
+from grpc_discovery.addresses import parse_addresses, parse_named_lists
+from grpc_discovery.registry.interface import Instances, Names
+from grpc_discovery.settings import RegistrySettings
 
 _POLL_SECONDS = 60.0
 
 
 class Static:
-    """A Registry of fixed addresses; a service that the list leaves out is at its own port on this machine, or on KILLRVIDEO_SERVICE_HOST."""
+    """A Registry of fixed addresses. A service may stand in the list by its full name or by the last part of it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._host = settings.service_host or "127.0.0.1"
-        self._addresses = named_lists(settings.static_services)
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._addresses = {
+            settings.name_of(name): [str(address) for address in parse_addresses(addresses)]
+            for name, addresses in parse_named_lists(settings.static).items()
+        }
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
         """See Registry. Whoever looks for us has our address already."""
@@ -29,10 +31,7 @@ class Static:
 
     async def list(self, service: str) -> Instances:
         """See Registry. Each address is its own instance name."""
-        if service in self._addresses:
-            addresses = [f"{host}:{port}" for host, port in host_ports(self._addresses[service], PORTS.get(service, 0))]
-        else:
-            addresses = [f"{self._host}:{PORTS[service]}"] if service in PORTS else []
+        addresses = self._addresses.get(service) or self._addresses.get(service.rpartition(".")[2], [])
         return {address: address for address in addresses}
 
     async def watch(self, service: str) -> AsyncIterator[Instances]:
@@ -40,6 +39,10 @@ class Static:
         while True:
             yield await self.list(service)
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def names(self) -> Names:
+        """See Registry. All that the list has."""
+        return sorted(self._addresses)
 
     async def close(self) -> None:
         """See Registry."""

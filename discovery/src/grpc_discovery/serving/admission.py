@@ -1,9 +1,9 @@
-"""How long calls stand in line before this process sees them.
+"""Admission: how long calls wait in the queue before this process sees them, and whether it is better to shed them.
 
-gRPC hands calls to an event loop one at a time, and keeps those that it has not handed over yet in a line of its own. Nobody can look at it,
-so a process that is asked for more than it can do would see only a few calls at once while hundreds wait for seconds. So it asks itself ten
-times a second, by calls that go to the end of the same line: the oldest of them that has not come through was sent when the calls that come
-through now were.
+gRPC hands calls to an event loop one at a time and keeps the others in a queue of its own, which nobody can look at. A process that is
+asked for more than it can do would see only a few calls at once while hundreds wait for seconds. So it measures the queue delay by probes:
+ten times a second a call of its own goes to the end of the same queue. The oldest probe that has not come through was sent when the calls
+that come through now were.
 """
 
 import asyncio
@@ -11,73 +11,88 @@ import logging
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Iterator
+from contextlib import ExitStack, contextmanager
 
-from grpc import aio
+from grpc import StatusCode, aio
 
-MOST_SECONDS = 0.25
-"""A line that takes longer is too long..."""
-MOST_CALLS = 256
+MAX_DELAY_SECONDS = 0.25
+"""With a longer queue delay calls are shed..."""
+MAX_BURST_CALLS = 256
 """...unless no more than so many calls came before: they are a burst, which a slow machine shall work off."""
 
-_ASK_EVERY_SECONDS = 0.1
-# No server knows it, so the answer is UNIMPLEMENTED and costs nothing; it comes when the line before it is through.
-_QUESTION = "/killrvideo/how-long-is-the-line"
+_PROBE_EVERY_SECONDS = 0.1
+# No server knows it, so the answer is UNIMPLEMENTED and costs nothing; it comes when the queue before it is through.
+_PROBE = "/grpc_discovery.Admission/Probe"
+# An idle connection is kept: where no calls come for half an hour there are no probes either, and a new connection would be a new fault.
+_PROBE_OPTIONS = (("grpc.client_idle_timeout_ms", 2**31 - 1), ("grpc.use_local_subchannel_pool", 1))
 
 _log = logging.getLogger(__name__)
 
 
-class Line:
-    """The line of calls before one server."""
+class AdmissionQueue:
+    """The queue of calls before one server."""
 
     def __init__(self) -> None:
-        self.seen = 0
+        self.taken = 0
         """Calls that came through so far. Whoever takes calls counts them here."""
-        self._asked: deque[tuple[float, int]] = deque()
+        self.socket_is_closed_to_calls = False
+        """Whether calls that come by the probe's socket are refused: with TLS, which that socket does not have."""
+        self._probes: deque[tuple[float, int]] = deque()
+        self._probe_fails = False
 
     @property
-    def too_long(self) -> bool:
-        """Whether calls that come through now have waited too long, so that it is better to refuse them than to let all wait."""
-        if not self._asked:
+    def is_too_long(self) -> bool:
+        """Whether calls that come through now have waited too long, so that it is better to shed them than to let all wait."""
+        if not self._probes:
             return False
-        since, seen = self._asked[0]
-        return self.seen - seen > MOST_CALLS and time.monotonic() - since > MOST_SECONDS
+        since, taken = self._probes[0]
+        return self.taken - taken > MAX_BURST_CALLS and time.monotonic() - since > MAX_DELAY_SECONDS
 
-    @asynccontextmanager
-    async def watched(self, server: aio.Server) -> AsyncIterator[None]:
-        """Watch the line of a server, which starts and stops within; by a socket in a folder that no other user may enter."""
+    @contextmanager
+    def socket(self, server: aio.Server, *, only_probe: bool) -> Iterator[str | None]:
+        """A socket of a server that is not started yet, for the probe, in a folder that no other user may enter; yields its address.
+
+        None if no socket can be made, which is logged. `only_probe` closes it to all other calls.
+        """
+        self.socket_is_closed_to_calls = only_probe
         with ExitStack() as stack:
             try:
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="killrvideo-"))
-                address = f"unix:{folder}/line"
-                server.add_insecure_port(address)
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="grpc-discovery-"))
+                address: str | None = f"unix:{folder}/probe"
+                server.add_insecure_port(f"unix:{folder}/probe")
             except (OSError, RuntimeError) as error:
-                _log.warning("a line of calls that gets too long will not be noticed: no socket for it: %s", error)
-                yield
-                return
-            task = asyncio.create_task(self._watch(address), name="watch the line")
-            try:
-                yield
-            finally:
-                task.cancel()
-                await asyncio.wait([task])
+                _log.warning("overload will not be noticed, since there is no socket for the probe: %s", error)
+                address = None
+            yield address
 
-    async def _watch(self, address: str) -> None:
-        async with aio.insecure_channel(address) as channel, asyncio.TaskGroup() as questions:
-            ask = channel.unary_unary(_QUESTION, bytes, bytes)
-            seen = self.seen
+    async def watch(self, address: str) -> None:
+        """Measure the queue delay without end, by the socket at `address`. The server has been started."""
+        self._probes.clear()
+        async with aio.insecure_channel(address, options=_PROBE_OPTIONS) as channel, asyncio.TaskGroup() as probes:
+            probe = channel.unary_unary(_PROBE, bytes, bytes)
+            taken = self.taken
             while True:
-                await asyncio.sleep(_ASK_EVERY_SECONDS)
-                if self.seen == seen:
+                await asyncio.sleep(_PROBE_EVERY_SECONDS)
+                if self.taken == taken:
                     continue  # nobody calls
-                seen = self.seen
-                self._asked.append((time.monotonic(), seen))
-                questions.create_task(self._await_answer(ask(b"")))
+                taken = self.taken
+                self._probes.append((time.monotonic(), taken))
+                probes.create_task(self._await_answer(probe(b"")))
 
     async def _await_answer(self, answer: Awaitable[bytes]) -> None:
         try:
-            with suppress(aio.AioRpcError):
-                await answer
+            await answer
+        except aio.AioRpcError as error:
+            self._note(error)
         finally:
-            self._asked.popleft()
+            self._probes.popleft()
+
+    def _note(self, error: aio.AioRpcError) -> None:
+        """Log, once, that the probe does not come through, and that it does again."""
+        fails = error.code() is not StatusCode.UNIMPLEMENTED
+        if fails and not self._probe_fails:
+            _log.warning("overload is not noticed now: the probe failed: %s: %s", error.code().name, error.details())
+        elif self._probe_fails and not fails:
+            _log.info("overload is noticed again")
+        self._probe_fails = fails

@@ -1,8 +1,10 @@
-"""Writes of more than one step run to their end, also when the caller goes away in the middle. Stopping waits for them."""
+"""Work of several steps that runs to its end, also when the caller goes away or its deadline passes. Stopping waits for it."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from grpc_discovery.serving.deadlines import context_without_deadline
 
 Result = TypeVar("Result")
 
@@ -10,15 +12,19 @@ _under_way: set[asyncio.Task[Any]] = set()
 
 
 async def shielded(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run `work` to its end and return its result. A cancelled caller leaves at once; the work goes on without it."""
-    task = asyncio.create_task(work)
+    """Run `work` to its end and return its result; what it raises is raised.
+
+    A caller that is cancelled leaves at once, and the work goes on without it. The caller's deadline does not hold for the work: if the
+    third of three steps found no time left, the first two would have been for nothing.
+    """
+    task = asyncio.create_task(work, context=context_without_deadline())
     _under_way.add(task)
     task.add_done_callback(_forget)
     return await asyncio.shield(task)
 
 
 async def finish_shielded(seconds: float) -> int:
-    """Wait up to `seconds` for all shielded work, and return how many pieces are still not done."""
+    """Wait up to `seconds` for all shielded work of this process; returns how many pieces are not done even then."""
     if not _under_way:
         return 0
     _, pending = await asyncio.wait(_under_way, timeout=seconds)
@@ -28,4 +34,4 @@ async def finish_shielded(seconds: float) -> int:
 def _forget(task: asyncio.Task[Any]) -> None:
     _under_way.discard(task)
     if not task.cancelled():
-        task.exception()  # a caller that left does not fetch it; asyncio would complain of that
+        task.exception()  # a caller that left does not fetch it, of which asyncio would complain

@@ -1,6 +1,7 @@
-"""Errors that know their status. Raise them anywhere below a handler; the interceptor in common/server turns them into answers.
+"""Errors that know their status. Raise them anywhere below a handler; the interceptor (handlers.py) turns them into answers.
 
-The message is one that may be shown to a person: existing clients show it verbatim (contract, section 2).
+The message reaches the caller as it is, so it is one that may be shown to a person. `reason` is what programs read, in
+google.rpc.ErrorInfo; a subclass may have one of its own.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from grpc import StatusCode
 
 
 class ServiceError(Exception):
-    """An error the caller is told about, with the status it travels under."""
+    """An error that the caller is told about, with the status it travels under."""
 
     status = StatusCode.INTERNAL
     reason = "INTERNAL"
@@ -20,7 +21,7 @@ class ServiceError(Exception):
 
 
 class InvalidArgument(ServiceError):
-    """Bad input. `violations` names each bad field and what is wrong with it."""
+    """Bad input. `violations` maps each bad field to what is wrong with it; the caller gets them as google.rpc.BadRequest."""
 
     status = StatusCode.INVALID_ARGUMENT
     reason = "INVALID_ARGUMENT"
@@ -45,17 +46,31 @@ class AlreadyExists(ServiceError):
 
 
 class Unauthenticated(ServiceError):
-    """Wrong credentials."""
+    """Wrong credentials, or none."""
 
     status = StatusCode.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
 
 
+class PermissionDenied(ServiceError):
+    """The caller is known and may not do this."""
+
+    status = StatusCode.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+
+
+class FailedPrecondition(ServiceError):
+    """The system is not in the state that the call needs; to repeat the call does not help."""
+
+    status = StatusCode.FAILED_PRECONDITION
+    reason = "FAILED_PRECONDITION"
+
+
 class Unavailable(ServiceError):
-    """The database is away, or did not answer in time. Nothing is known of a write that was under way."""
+    """Something that the call needs is away, or did not answer in time. Nothing is known of a write that was under way."""
 
     status = StatusCode.UNAVAILABLE
-    reason = "DATABASE_UNAVAILABLE"
+    reason = "UNAVAILABLE"
 
 
 class DeadlineExceeded(ServiceError):

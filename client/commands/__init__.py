@@ -1,1 +1,0 @@
-"""What `python -m client` can do, one file a command."""

@@ -1,0 +1,88 @@
+"""The life of a process that hosts services of KillrVideo: grpc_discovery's Application, with a session of Cassandra that every service waits for.
+
+`run` is all that a service's __main__ calls. What happens from the settings to the exit is told in grpc_discovery/serving/application.py.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from grpc import aio
+
+from common.catalogue import SHARED_PORT
+from common.database import Database, Statement, wait_for_database
+from common.settings import Settings
+from grpc_discovery.registry.interface import Registry
+from grpc_discovery.serving.application import Application
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of the seven services: its names, its port, its statements, and how to build and register its servicer."""
+
+    name: str
+    """The last part of the proto service name, the key in the registry."""
+    slug: str
+    """The name of its package, and of its program under supervisord."""
+    full_name: str
+    """The proto service name, under which its health is asked for."""
+    port: int
+    statements: tuple[Statement, ...]
+    build: Callable[[Database, Settings], Any]
+    register: Callable[[Any, aio.Server], None]
+
+
+class CassandraSession:
+    """A session with all statements of a process prepared, as something that an Application waits for and follows."""
+
+    name = "Cassandra"
+
+    def __init__(self, settings: Settings, statements: Sequence[Statement], registry: Callable[[], Registry]) -> None:
+        self._settings, self._statements, self._registry = settings, statements, registry
+        self._database: Database | None = None
+
+    @property
+    def database(self) -> Database:
+        """The session. Raises RuntimeError before it is ready."""
+        if self._database is None:
+            raise RuntimeError("there is no session with Cassandra yet")
+        return self._database
+
+    async def ready(self) -> None:
+        """Find Cassandra, connect and prepare all statements; waits without end."""
+        self._database = await wait_for_database(self._settings, self._registry(), self._statements)
+
+    async def alive(self) -> bool:
+        """Whether Cassandra answers just now."""
+        return await self.database.answers()
+
+    async def close(self) -> None:
+        """Close the session, where there is one."""
+        if self._database:
+            await self._database.close()
+            _log.info("database session closed")
+
+
+def run(*services: Service) -> None:
+    """Run `services` in this process until SIGTERM or SIGINT, then exit 0; exit 1 when their port is taken, 2 for a wrong setting."""
+    application(services, Settings.load()).run()
+
+
+def application(services: Sequence[Service], settings: Settings) -> Application:
+    """The application of a process that hosts `services`, ready to run."""
+    made = Application("killrvideo", settings, default_port=services[0].port if len(services) == 1 else SHARED_PORT)
+    statements = [statement for service in services for statement in service.statements]
+    cassandra = CassandraSession(settings, statements, lambda: made.registry)
+    for service in services:
+        made.add(
+            partial(_build, service, cassandra, settings), service.register, service.full_name, waits_for=[cassandra]
+        )
+    return made
+
+
+def _build(service: Service, cassandra: CassandraSession, settings: Settings) -> Any:
+    return service.build(cassandra.database, settings)

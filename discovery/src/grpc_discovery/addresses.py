@@ -1,0 +1,169 @@
+"""Addresses and names, checked in one place: wherever one enters (settings, registry, DNS, cache file, command line), it is read here.
+
+An address is `host:port`, where host is an IPv4 address, an IPv6 address in brackets, or a DNS name. Nothing else is ever handed to gRPC,
+to which `unix:/any.sock` or `dns://server/name` would be targets too.
+"""
+
+import ipaddress
+import re
+import socket
+from typing import NamedTuple
+
+_MAX_PORT = 65_535
+_MAX_NAME = 255
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
+_SERVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")
+# What keys of both interfaces of etcd can hold: v2 hides names that begin with an underscore, and a slash would make a directory.
+_INSTANCE_NAME = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:@\[\]+~=-]*")
+
+
+class Address(NamedTuple):
+    """Where something listens. Its text is `host:port`, with brackets around an IPv6 address."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def target(self) -> str:
+        """The address as a gRPC target that names its scheme, so that a host called `unix` is a host."""
+        return f"dns:///{self}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine's loopback, written as an address or as `localhost`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether a host means 'all interfaces' (0.0.0.0, ::), which one can listen on and nobody can dial."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def parse_host(text: str) -> str:
+    """A host without a port: an IPv4 or IPv6 address (brackets are taken off) or a DNS name. Raises ValueError."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" in bare:
+        try:
+            return str(ipaddress.IPv6Address(bare))
+        except ValueError:
+            raise ValueError(f"is no host (an IP address or a name, without scheme and port): {text!r}") from None
+    if bare != text or len(bare) > _MAX_NAME or not _HOST_NAME.fullmatch(bare):
+        raise ValueError(f"is no host (an IP address or a name, without scheme and port): {text!r}")
+    if bare.replace(".", "").isdigit():
+        try:
+            ipaddress.IPv4Address(bare)
+        except ValueError:
+            raise ValueError(f"is no IPv4 address: {text!r}") from None
+    return bare
+
+
+def parse_address(text: str, default_port: int | None = None) -> Address:
+    """`host:port` as an Address. Without a default port the port must be there. Raises ValueError with a sentence that shows the text.
+
+    An IPv6 address without brackets is taken only where a default port makes clear what its last part is.
+    """
+    wrong = f"is not host:port: {text!r}"
+    host, port = text, ""
+    if text.startswith("["):
+        inside, closed, port = text.partition("]")
+        host = f"{inside}]"
+        if not closed or (port and not port.startswith(":")):
+            raise ValueError(wrong)
+        if port == ":":
+            raise ValueError(wrong)
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+        if not port:
+            raise ValueError(wrong)
+    elif text.count(":") > 1 and default_port is None:
+        raise ValueError(f"{wrong}; an IPv6 address stands in brackets: [::1]:8080")
+    if not port:
+        if default_port is None:
+            raise ValueError(wrong)
+        return Address(parse_host(host), default_port)
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT):
+        raise ValueError(f"{wrong} (a port is a number from 1 to {_MAX_PORT})")
+    return Address(parse_host(host), int(port))
+
+
+def parse_addresses(text: str, default_port: int | None = None) -> list[Address]:
+    """Addresses with commas between them. Raises ValueError also where there is none, as in `,`."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ValueError(f"holds an empty address: {text!r}")
+    return [parse_address(part, default_port) for part in parts]
+
+
+def parse_dialable(text: str) -> Address:
+    """An address that somebody advertised, as one can dial it. Raises ValueError also for 0.0.0.0 and ::."""
+    address = parse_address(text)
+    if is_unspecified(address.host):
+        raise ValueError(f"cannot be dialled: {text!r}")
+    return address
+
+
+def parse_named_lists(text: str) -> dict[str, str]:
+    """`Comments=a:1,b:2;Ratings=c:3` as {name: text behind the sign}. Raises ValueError for a part without a name."""
+    lists = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, sign, value = part.partition("=")
+        if not sign or not name.strip() or not value.strip():
+            raise ValueError(f"is not Name=addresses: {part!r}")
+        lists[check_service_name(name.strip())] = value.strip()
+    return lists
+
+
+def check_service_name(name: str) -> str:
+    """The name, if it can be one of a service in a registry: words of letters, digits, _ and - with dots between. Raises ValueError."""
+    if len(name) > _MAX_NAME or not _SERVICE_NAME.fullmatch(name):
+        raise ValueError(f"is no name of a service (letters, digits, _, - and dots, a letter first): {name!r}")
+    return name
+
+
+def check_instance_name(name: str) -> str:
+    """The name, if it can be one of an instance in every registry. Raises ValueError."""
+    if len(name) > _MAX_NAME or not _INSTANCE_NAME.fullmatch(name):
+        raise ValueError(
+            f"is no name of an instance (letters, digits and . _ : @ [ ] + ~ = -, a letter or digit first): {name!r}"
+        )
+    return name
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere as a terminal or a log may show it: whatever is not printable is written as an escape."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def own_address() -> str:
+    """The address under which this machine or container is reached from others; 127.0.0.1 where there is none.
+
+    Not what /etc/hosts says of the own name, which is 127.0.1.1 on Debian. Asking for a route sends nothing.
+    """
+    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((elsewhere, 9))
+                found = str(probe.getsockname()[0])
+        except OSError:
+            continue
+        if not is_unspecified(found):
+            return found
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"

@@ -1,0 +1,1 @@
+"""Generated code: the part of etcd's messages that the registry uses."""

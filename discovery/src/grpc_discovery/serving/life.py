@@ -1,0 +1,204 @@
+"""One life of a process that serves. Read `run`: the order of its lines is the order of what happens, and they end in reverse.
+
+The registry is opened, dependencies are waited for, servicers made, the server is bound, health is SERVING, the services are advertised;
+health and entries follow the dependencies; stop; health is NOT_SERVING, the entries are withdrawn, callers have a moment to see it, calls
+under way and shielded work are finished, dependencies and the registry are closed.
+"""
+
+import asyncio
+import gc
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from grpc import aio
+
+from grpc_discovery.addresses import Address
+from grpc_discovery.registration import Registration
+from grpc_discovery.registry.interface import Registry
+from grpc_discovery.serving.advertised import advertised_address
+from grpc_discovery.serving.background import Background
+from grpc_discovery.serving.dependencies import Follower
+from grpc_discovery.serving.handlers import Interceptor, check_servicer
+from grpc_discovery.serving.health import Health
+from grpc_discovery.serving.reflection import add_reflection
+from grpc_discovery.serving.server import bind, new_server
+from grpc_discovery.serving.shielding import finish_shielded
+from grpc_discovery.settings import Settings
+
+_FINISH_SHIELDED_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service of an application."""
+
+    full_name: str
+    servicer: Any
+    """The servicer, or what makes it, called without arguments."""
+    add_to_server: Callable[[Any, Any], None]
+    """The generated function that registers it with a server."""
+    needs: Sequence[Follower]
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether all that it needs is there."""
+        return all(follower.is_alive for follower in self.needs)
+
+    async def make(self) -> Any:
+        """The servicer, made now if it was not given itself. Raises TypeError if it cannot be served."""
+        if not callable(self.servicer):
+            return self.servicer
+        made = self.servicer()
+        made = await made if inspect.isawaitable(made) else made
+        check_servicer(made, self.add_to_server, self.full_name)
+        return made
+
+
+class Life:
+    """What one life of a process needs to know, and its parts that are told of changes."""
+
+    def __init__(self, settings: Settings, port: int, domain: str, services: Sequence[Service]) -> None:
+        self._settings, self._port, self._domain, self._services = settings, port, domain, services
+        self._names = [settings.registry.name_of(service.full_name) for service in services]
+        # Each dependency once, also where services share it.
+        self._followers = list({id(each): each for service in services for each in service.needs}.values())
+        self._health = Health(service.full_name for service in services)
+        self._registrations: list[Registration] = []
+        self._background = Background()
+
+    async def run(
+        self, open_the_registry: Callable[[AsyncExitStack], Awaitable[Registry]], stop: asyncio.Event, *, freeze: bool
+    ) -> None:
+        """Live until `stop` is set, also while it still waits. Raises PortTaken, and TaskEnded after an orderly stop.
+
+        `freeze`: take what was made until it serves out of the garbage collector's hands.
+        """
+        async with AsyncExitStack() as life:
+            registry = await unless(stop, open_the_registry(life))
+            if registry is None:
+                return
+            for follower in self._followers:
+                life.push_async_callback(follower.close)
+            servicers = await unless(stop, self._wait_and_make())
+            if servicers is None:
+                return
+            await life.enter_async_context(self._serving(servicers))
+            await life.enter_async_context(self._advertised(registry))
+            if freeze:
+                # All that was made so far stays to the end. A full collection would walk through it, 30 ms in the middle of calls.
+                gc.collect()
+                gc.freeze()
+            for follower in self._followers:
+                await life.enter_async_context(self._followed(follower))
+            await unless(stop, self._background.ended.wait())
+            _log.info("stopping")
+        self._background.raise_if_ended()
+
+    async def _wait_and_make(self) -> list[Any]:
+        """The servicers, made when all dependencies are ready."""
+        async with asyncio.TaskGroup() as waiting:
+            for follower in self._followers:
+                waiting.create_task(follower.wait_ready())
+        return [await service.make() for service in self._services]
+
+    @asynccontextmanager
+    async def _serving(self, servicers: Sequence[Any]) -> AsyncIterator[None]:
+        """A server that takes calls; on leaving, calls under way and shielded work are finished first."""
+        settings, names = self._settings, [service.full_name for service in self._services]
+        server, interceptor = new_server(settings, self._domain)
+        for service, servicer in zip(self._services, servicers, strict=True):
+            service.add_to_server(servicer, server)
+        await self._health.add_to(server)
+        if settings.serving.reflection:
+            add_reflection(names, server)
+        bind(server, settings, self._port)
+        with interceptor.queue.socket(server, only_probe=settings.listen.tls.given) as probe:
+            await server.start()
+            for service in self._services:
+                await self._health.set(service.full_name, service.can_serve)
+            _log.info("serving %s on %s", ", ".join(self._names), Address(settings.listen.host, self._port))
+            try:
+                async with self._queue_watched(interceptor, probe):
+                    yield
+            finally:
+                await self._drain(server, interceptor)
+
+    @asynccontextmanager
+    async def _queue_watched(self, interceptor: Interceptor, probe: str | None) -> AsyncIterator[None]:
+        if probe is None:
+            yield
+            return
+        async with self._background.running("watch the admission queue", lambda: interceptor.queue.watch(probe)):
+            yield
+
+    async def _drain(self, server: aio.Server, interceptor: Interceptor) -> None:
+        _log.info("finishing %d calls under way", interceptor.under_way)
+        await server.stop(self._settings.serving.drain)
+        unfinished = await finish_shielded(_FINISH_SHIELDED_SECONDS)
+        if unfinished:
+            _log.warning("server stopped, %d pieces of shielded work unfinished", unfinished)
+        else:
+            _log.info("server stopped")
+
+    @asynccontextmanager
+    async def _advertised(self, registry: Registry) -> AsyncIterator[None]:
+        """Entries in the registry; on leaving, health goes first, then the entries, then a moment for callers to see it."""
+        advertise = self._settings.advertise
+        address = str(advertised_address(self._settings, self._port))
+        self._registrations = [
+            Registration(registry, name, advertise.instance or address, address, advertise.ttl) for name in self._names
+        ]
+        for service, registration in zip(self._services, self._registrations, strict=True):
+            registration.set_serving(service.can_serve)
+            registration.start()
+        try:
+            async with AsyncExitStack() as needed:
+                for registration in self._registrations:
+                    if registration.task:
+                        await needed.enter_async_context(self._background.needing(registration.task))
+                yield
+        finally:
+            await self._health.set_all(False)
+            _log.info("health is NOT_SERVING")
+            await asyncio.gather(*(registration.withdraw() for registration in self._registrations))
+            await asyncio.sleep(advertise.withdraw_wait)
+
+    @asynccontextmanager
+    async def _followed(self, follower: Follower) -> AsyncIterator[None]:
+        """Health and entries of the services that need this dependency follow it."""
+        async with self._background.running(f"follow {follower.name}", lambda: follower.follow(self._tell_of)):
+            yield
+
+    async def _tell_of(self, follower: Follower) -> None:
+        """A dependency went away, or is back: tell health, registrations and log, as far as it makes a difference."""
+        changed = []
+        for service, registration in zip(self._services, self._registrations, strict=True):
+            if service.can_serve != self._health.is_serving(service.full_name):
+                changed.append(service.full_name)
+                await self._health.set(service.full_name, service.can_serve)
+                registration.set_serving(service.can_serve)
+        of = "" if len(changed) == len(self._services) else f" of {', '.join(changed)}"
+        if follower.is_alive:
+            _log.info("%s answers%s", follower.name, f": health{of} is SERVING" if changed else "")
+        else:
+            _log.warning("%s is away%s", follower.name, f": health{of} is NOT_SERVING" if changed else "")
+
+
+async def unless(stop: asyncio.Event, work: Awaitable[Result]) -> Result | None:
+    """The result of `work`, or None if `stop` is set before it is done."""
+    task = asyncio.ensure_future(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for each in (task, stopping):
+            each.cancel()
+        await asyncio.wait([task, stopping])
