@@ -24,7 +24,7 @@ def setting(variable: str, default: Any, description: str, *, secret_file: bool 
 
     `bounds` are those of pydantic's Field (ge, le, pattern ...).
     """
-    extra = {"variable": variable, "secret_file": secret_file}
+    extra: dict[str, Any] = {"variable": variable, "secret_file": secret_file}
     return Field(default=default, description=description, json_schema_extra=extra, **bounds)
 
 

@@ -12,15 +12,15 @@ database in the same second, from all coming at once.
 import asyncio
 import logging
 import random
-import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from grpc_discovery.addresses import check_instance_name, check_service_name, parse_dialable, printable
+from grpc_discovery.loop_thread import LoopThread
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from grpc_discovery.registry.opening import OpeningRegistry
 from grpc_discovery.settings import Settings
@@ -62,7 +62,8 @@ class Registration:
         self._serving = False
         self._leaving = False
         self._changed = asyncio.Event()
-        self._loop: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
+        """What keeps the entry; None until start(). It ends by withdraw() alone."""
         # Whether an entry of ours may stand in the registry: set before it is written, since a write that was not answered may have been done.
         self._written = False
         # Whether the last that we know is that the entry stands there and is ours.
@@ -84,7 +85,7 @@ class Registration:
 
     def start(self) -> None:
         """Begin the loop."""
-        self._loop = asyncio.create_task(self._run(), name=f"advertise {self.name}")
+        self.task = asyncio.create_task(self._run(), name=f"advertise {self.name}")
 
     async def withdraw(self) -> None:
         """Leave the registry for good. Tries for two seconds; after that the TTL removes the entry. A second call does nothing."""
@@ -94,9 +95,9 @@ class Registration:
         self._changed.set()
         try:
             async with asyncio.timeout(_WITHDRAW_SECONDS):
-                if self._loop:
+                if self.task:
                     # A step under way is let finish: a write that lands after our deletion would stand there for a TTL.
-                    await asyncio.wait([self._loop])
+                    await asyncio.wait([self.task])
                 if self._written:
                     await self._registry.withdraw(self.name, self.instance, self.address)
                     _log.info("withdrawn: %s/%s", self.name, self.instance)
@@ -113,7 +114,7 @@ class Registration:
             _log.exception("withdrawing %s/%s failed", self.name, self.instance)
         finally:
             self.state = State.WITHDRAWN
-            await cancel_and_wait([self._loop])
+            await cancel_and_wait([self.task])
 
     async def _run(self) -> None:
         while not self._leaving:
@@ -240,9 +241,9 @@ class BlockingRegistration:
 
     def __init__(self, name: str, address: str, settings: Settings, *, serving: bool = True) -> None:
         """See registration()."""
+        self._name = name
         self._of = partial(registration, name, address, settings, serving=serving)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"advertise {name}", daemon=True)
+        self._thread: LoopThread | None = None
         self._leaving = AsyncExitStack()
         self._kept: Registration | None = None
 
@@ -258,16 +259,16 @@ class BlockingRegistration:
 
     def set_serving(self, serving: bool) -> None:
         """Tell whether the instance can serve; from any thread, within the block."""
-        if self._kept:
-            self._loop.call_soon_threadsafe(self._kept.set_serving, serving)
+        if self._kept and self._thread:
+            self._thread.loop.call_soon_threadsafe(self._kept.set_serving, serving)
 
     def __enter__(self) -> Self:
         """Advertise. Raises ValueError for a name or an address that cannot be one."""
-        self._thread.start()
+        self._thread = LoopThread(f"advertise {self._name}")
         try:
-            self._kept = self._run(self._leaving.enter_async_context(self._of()))
+            self._kept = self._thread.run(lambda: self._leaving.enter_async_context(self._of()))
         except BaseException:
-            self._stop()
+            self._thread.close()
             raise
         return self
 
@@ -275,15 +276,8 @@ class BlockingRegistration:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Withdraw, and give callers the time to see it."""
-        try:
-            self._run(self._leaving.aclose())
-        finally:
-            self._stop()
-
-    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        if self._thread:
+            try:
+                self._thread.run(self._leaving.aclose)
+            finally:
+                self._thread.close()

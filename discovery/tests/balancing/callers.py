@@ -23,8 +23,9 @@ class Caller:
 
     def __init__(self, discovery: Discovery, registry: MemoryRegistry | None = None, interceptors: Any = ()) -> None:
         self.discovery, self.registry = discovery, registry or MemoryRegistry()
-        self.channel: Any = discovery.channel(GREETER, interceptors)
-        self.pool: Pool = self.channel.pool
+        channel: Any = discovery.channel(GREETER, interceptors)
+        self.channel = channel
+        self.pool: Pool = channel.pool
         self.stub: Any = GreeterStub(self.channel)
 
     async def until_ready(self, count: int, within: float = 5.0) -> None:

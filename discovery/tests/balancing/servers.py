@@ -67,19 +67,19 @@ class Instance(GreeterServicer):
     def _reply(self, text: str) -> HelloReply:
         return HelloReply(text=text, instance=self.address)
 
-    async def SayHello(self, request: HelloRequest, context: grpc.aio.ServicerContext) -> HelloReply:  # type: ignore[type-arg,override]
+    async def SayHello(self, request: HelloRequest, context: grpc.aio.ServicerContext) -> HelloReply:  # type: ignore[type-arg]
         """Greet, and say which instance it is."""
         await context.send_initial_metadata((("begun-by", self.address),))
         await self._answer(context)
         return self._reply(f"Hello, {request.name}" * max(1, request.times))
 
-    async def SignGuestbook(self, request: HelloRequest, context: grpc.aio.ServicerContext) -> HelloReply:  # type: ignore[type-arg,override]
+    async def SignGuestbook(self, request: HelloRequest, context: grpc.aio.ServicerContext) -> HelloReply:  # type: ignore[type-arg]
         """Keep the name."""
         await self._answer(context)
         self.signed.append(request.name)
         return self._reply(f"You are number {len(self.signed)}")
 
-    async def SayHelloOften(  # type: ignore[override]
+    async def SayHelloOften(
         self,
         request: HelloRequest,
         context: grpc.aio.ServicerContext,  # type: ignore[type-arg]
@@ -92,7 +92,7 @@ class Instance(GreeterServicer):
             if request.name == "break":
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "in the middle")
 
-    async def GreetTogether(  # type: ignore[override]
+    async def GreetTogether(
         self,
         requests: AsyncIterator[HelloRequest],
         context: grpc.aio.ServicerContext,  # type: ignore[type-arg]
@@ -102,7 +102,7 @@ class Instance(GreeterServicer):
         await self._answer(context)
         return self._reply(f"Hello, {' and '.join(names)}")
 
-    async def Chat(  # type: ignore[override]
+    async def Chat(
         self,
         requests: AsyncIterator[HelloRequest],
         context: grpc.aio.ServicerContext,  # type: ignore[type-arg]

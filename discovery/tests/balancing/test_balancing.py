@@ -311,7 +311,7 @@ async def test_a_fault_that_nobody_foresaw_is_logged_and_the_health_is_followed_
     async with instances(1) as running, calling(running[0].address) as caller:
         await caller.until_ready(1)
         endpoint = caller.pool.endpoints[running[0].address]
-        checks, endpoint._checks = endpoint._checks, None  # type: ignore[assignment]
+        checks, endpoint._checks = endpoint._checks, None
         with caplog.at_level(logging.ERROR):
             endpoint.mark_unreachable()
             await eventually(lambda: "the watch on the health" in caplog.text, 5, "the fault is logged")

@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from discovery.tests.etcds import KINDS, Kind
 from grpc import aio
 
 from discovery.tests.balancing.callers import Caller
 from discovery.tests.balancing.servers import GREETER, instances
+from discovery.tests.etcds import KINDS, Kind
 from discovery.tests.waiting import eventually
 from grpc_discovery.balancing.cache import InstanceCache
 from grpc_discovery.balancing.resolver import Resolver
 from grpc_discovery.discovery import Discovery
-from grpc_discovery.registry.interface import Registry, RegistryUnavailable
+from grpc_discovery.registry.interface import Names, Registry, RegistryUnavailable
 from grpc_discovery.settings import Settings
 from infra.etcd import Etcd
 from infra.ports import free_port
@@ -57,7 +57,7 @@ class ScriptedRegistry:
 
     async def withdraw(self, service: str, instance: str, address: str) -> None: ...
 
-    async def names(self) -> "list[str]":
+    async def names(self) -> Names:
         return [GREETER]
 
     async def close(self) -> None: ...

@@ -38,7 +38,7 @@ def test_only_what_the_proto_declares_idempotent_may_be_repeated(method: str, re
 async def test_a_refused_connection_is_told_by_the_text_that_the_code_looks_for() -> None:
     async with aio.insecure_channel(f"127.0.0.1:{free_port()}") as channel:
         with pytest.raises(aio.AioRpcError) as refusal:
-            await GreeterStub(channel).SayHello(HELLO)  # type: ignore[misc]
+            await GreeterStub(channel).SayHello(HELLO)
     assert was_not_sent(refusal.value)
 
 
@@ -47,7 +47,7 @@ async def test_an_answer_that_is_too_large_is_told_by_the_text_that_the_code_loo
     await instance.start()
     async with aio.insecure_channel(instance.address, [("grpc.max_receive_message_length", 10)]) as channel:
         with pytest.raises(aio.AioRpcError) as refusal:
-            await GreeterStub(channel).SayHello(HELLO)  # type: ignore[misc]
+            await GreeterStub(channel).SayHello(HELLO)
     await instance.stop()
     assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert is_too_large(refusal.value)

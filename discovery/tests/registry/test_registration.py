@@ -5,10 +5,10 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from common.registry import RegistryUnavailable
-from common.registry.advertiser import Advertiser, State
 
-from tests.common.etcds import eventually
+from discovery.tests.waiting import eventually
+from grpc_discovery.registration import Registration, State
+from grpc_discovery.registry.interface import Names, RegistryUnavailable
 
 TTL = 1.0
 
@@ -51,6 +51,9 @@ class MemoryRegistry:
     async def watch(self, service: str) -> AsyncIterator[dict[str, str]]:
         yield await self.list(service)
 
+    async def names(self) -> Names:
+        return ["Greeter"] if self.entries else []
+
     async def close(self) -> None: ...
 
 
@@ -60,91 +63,89 @@ def registry() -> MemoryRegistry:
 
 
 @pytest.fixture
-async def advertiser(registry: MemoryRegistry) -> AsyncIterator[Advertiser]:
-    made = Advertiser(registry, "CommentsService", "slot", "h:1", TTL)
+async def kept(registry: MemoryRegistry) -> AsyncIterator[Registration]:
+    made = Registration(registry, "Greeter", "slot", "h:1", TTL)
     yield made
     registry.away, registry.broken, registry.slow = False, False, 0.0
     await made.withdraw()
 
 
 async def test_nothing_is_advertised_before_it_can_serve_and_then_at_once(
-    registry: MemoryRegistry, advertiser: Advertiser
+    registry: MemoryRegistry, kept: Registration
 ) -> None:
-    advertiser.start()
+    kept.start()
     await asyncio.sleep(0.2)
     assert not registry.entries
-    assert advertiser.state is State.WAITING
-    advertiser.set_serving(True)
+    assert kept.state is State.WAITING
+    kept.set_serving(True)
     assert await eventually(lambda: registry.entries == {"slot": "h:1"}, 2, "the entry") < 0.3
 
 
-async def test_a_registry_that_is_away_is_tried_until_it_is_back(
-    registry: MemoryRegistry, advertiser: Advertiser
-) -> None:
+async def test_a_registry_that_is_away_is_tried_until_it_is_back(registry: MemoryRegistry, kept: Registration) -> None:
     registry.away = True
-    advertiser.set_serving(True)
-    advertiser.start()
-    await eventually(lambda: advertiser.state is State.LOST, 2, "it notices")
+    kept.set_serving(True)
+    kept.start()
+    await eventually(lambda: kept.state is State.LOST, 2, "it notices")
     registry.away = False
     assert await eventually(lambda: bool(registry.entries), 5, "the entry") < 2.5
 
 
 async def test_an_entry_that_somebody_deleted_is_back_within_a_renewal(
-    registry: MemoryRegistry, advertiser: Advertiser
+    registry: MemoryRegistry, kept: Registration
 ) -> None:
-    advertiser.set_serving(True)
-    advertiser.start()
+    kept.set_serving(True)
+    kept.start()
     await eventually(lambda: bool(registry.entries), 2, "the entry")
     registry.entries.clear()
     assert await eventually(lambda: bool(registry.entries), 2, "the entry again") < TTL / 3 + 0.2
 
 
-async def test_a_successor_keeps_the_slot_it_has_taken(registry: MemoryRegistry, advertiser: Advertiser) -> None:
-    advertiser.set_serving(True)
-    advertiser.start()
+async def test_a_successor_keeps_the_slot_it_has_taken(registry: MemoryRegistry, kept: Registration) -> None:
+    kept.set_serving(True)
+    kept.start()
     await eventually(lambda: bool(registry.entries), 2, "the entry")
     registry.entries["slot"] = "h:9"
-    await eventually(lambda: advertiser.state is State.LOST, 2, "it notices")
+    await eventually(lambda: kept.state is State.LOST, 2, "it notices")
     await asyncio.sleep(TTL)
     assert registry.entries == {"slot": "h:9"}
-    await advertiser.withdraw()
+    await kept.withdraw()
     assert registry.entries == {"slot": "h:9"}
 
 
 async def test_it_takes_its_place_again_when_the_successor_is_gone(
-    registry: MemoryRegistry, advertiser: Advertiser
+    registry: MemoryRegistry, kept: Registration
 ) -> None:
-    advertiser.set_serving(True)
-    advertiser.start()
+    kept.set_serving(True)
+    kept.start()
     await eventually(lambda: bool(registry.entries), 2, "the entry")
     registry.entries["slot"] = "h:9"
-    await eventually(lambda: advertiser.state is State.LOST, 2, "it notices")
+    await eventually(lambda: kept.state is State.LOST, 2, "it notices")
     registry.entries.clear()
     await eventually(lambda: registry.entries == {"slot": "h:1"}, 2, "its entry")
 
 
-async def test_what_cannot_serve_leaves_and_returns(registry: MemoryRegistry, advertiser: Advertiser) -> None:
-    advertiser.set_serving(True)
-    advertiser.start()
+async def test_what_cannot_serve_leaves_and_returns(registry: MemoryRegistry, kept: Registration) -> None:
+    kept.set_serving(True)
+    kept.start()
     await eventually(lambda: bool(registry.entries), 2, "the entry")
-    advertiser.set_serving(False)
+    kept.set_serving(False)
     await eventually(lambda: not registry.entries, 3, "it leaves")
-    advertiser.set_serving(True)
+    kept.set_serving(True)
     await eventually(lambda: bool(registry.entries), 3, "it returns")
 
 
-async def test_a_change_during_a_slow_step_is_not_lost(registry: MemoryRegistry, advertiser: Advertiser) -> None:
+async def test_a_change_during_a_slow_step_is_not_lost(registry: MemoryRegistry, kept: Registration) -> None:
     registry.slow = 0.3
-    advertiser.set_serving(True)
-    advertiser.start()
+    kept.set_serving(True)
+    kept.start()
     await asyncio.sleep(0.1)
-    advertiser.set_serving(False)
+    kept.set_serving(False)
     await eventually(lambda: registry.writes == 1, 2, "the step ends")
-    await eventually(lambda: not registry.entries and advertiser.state is State.WAITING, 4, "it leaves")
+    await eventually(lambda: not registry.entries and kept.state is State.WAITING, 4, "it leaves")
 
 
 async def test_many_instances_that_lose_their_database_together_do_not_leave_together(registry: MemoryRegistry) -> None:
-    all_of_them = [Advertiser(registry, "CommentsService", f"slot-{number}", f"h:{number}", 30) for number in range(50)]
+    all_of_them = [Registration(registry, "Greeter", f"slot-{number}", f"h:{number + 1}", 30) for number in range(50)]
     for each in all_of_them:
         each.set_serving(True)
         each.start()
@@ -163,40 +164,40 @@ async def test_many_instances_that_lose_their_database_together_do_not_leave_tog
 
 
 async def test_stopping_in_the_middle_of_a_step_leaves_no_entry_behind(
-    registry: MemoryRegistry, advertiser: Advertiser
+    registry: MemoryRegistry, kept: Registration
 ) -> None:
     registry.slow = 0.3
-    advertiser.set_serving(True)
-    advertiser.start()
+    kept.set_serving(True)
+    kept.start()
     await asyncio.sleep(0.1)
-    await advertiser.withdraw()
+    await kept.withdraw()
     await asyncio.sleep(0.5)
     assert not registry.entries
-    assert advertiser.state is State.WITHDRAWN
+    assert kept.state is State.WITHDRAWN
 
 
 async def test_stopping_while_the_registry_is_away_takes_two_seconds_at_most(
-    registry: MemoryRegistry, advertiser: Advertiser
+    registry: MemoryRegistry, kept: Registration
 ) -> None:
-    advertiser.set_serving(True)
-    advertiser.start()
+    kept.set_serving(True)
+    kept.start()
     await eventually(lambda: bool(registry.entries), 2, "the entry")
     registry.slow = 30
     began = time.monotonic()
-    await advertiser.withdraw()
+    await kept.withdraw()
     assert time.monotonic() - began < 3
 
 
 async def test_a_fault_of_ours_ends_neither_the_loop_nor_the_stopping(
-    registry: MemoryRegistry, advertiser: Advertiser, caplog: pytest.LogCaptureFixture
+    registry: MemoryRegistry, kept: Registration, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry.broken = True
-    advertiser.set_serving(True)
-    advertiser.start()
-    await eventually(lambda: advertiser.state is State.LOST, 2, "it notices")
+    kept.set_serving(True)
+    kept.start()
+    await eventually(lambda: kept.state is State.LOST, 2, "it notices")
     registry.broken = False
-    await eventually(lambda: advertiser.state is State.ADVERTISED, 5, "the next try")
+    await eventually(lambda: kept.state is State.ADVERTISED, 5, "the next try")
     registry.broken = True
-    await advertiser.withdraw()
-    assert advertiser.state is State.WITHDRAWN
-    assert "withdrawing CommentsService/slot failed" in caplog.text
+    await kept.withdraw()
+    assert kept.state is State.WITHDRAWN
+    assert "withdrawing Greeter/slot failed" in caplog.text

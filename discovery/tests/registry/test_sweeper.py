@@ -81,7 +81,7 @@ async def test_the_directory_of_a_process_that_died_without_a_word_goes_with_its
 
         async def gone() -> bool:
             # The directory `where` is to the one above what a service is to the root.
-            return not await asyncio.to_thread(directory_exists, looking)
+            return not await asyncio.to_thread(directory_exists, looking)  # type: ignore[arg-type]
 
         bound = lives + (2.5 if guarded else 1)
         await eventually(gone, bound, "the directory goes")

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from common.registry import RegistryUnavailable, open_registry
-from common.registry.etcd_v2 import EtcdV2
-from common.registry.etcd_v3 import EtcdV3
 
-from common.settings import Settings
+from grpc_discovery.registry.etcd_v2 import EtcdV2
+from grpc_discovery.registry.etcd_v3 import EtcdV3
+from grpc_discovery.registry.factory import open_registry
+from grpc_discovery.registry.interface import RegistryUnavailable
+from grpc_discovery.settings import Settings
 from infra.etcd import Etcd, EtcdTls
 from infra.ports import free_port
 from tests.security.certificates import Authority
@@ -28,16 +29,16 @@ async def test_the_registry_shows_its_certificate_and_checks_that_of_etcd(discov
             "etcd_certificate": shown.certificate,
             "etcd_key": shown.key,
         }
-        settings = Settings(**values)  # type: ignore[arg-type]  # pydantic checks them
-        registry = await open_registry(settings)
+        settings = Settings.from_environment("TEST_", {}, **values)
+        registry = await open_registry(settings.registry)
         assert isinstance(registry, EtcdV3 if discovery == "etcd-v3" else EtcdV2)
-        await registry.advertise("CommentsService", "a", "h:1", 10)
-        assert await registry.renew("CommentsService", "a", "h:1", 10)
-        assert await registry.list("CommentsService") == {"a": "h:1"}
-        await registry.withdraw("CommentsService", "a", "h:1")
+        await registry.advertise("Greeter", "a", "h:1", 10)
+        assert await registry.renew("Greeter", "a", "h:1", 10)
+        assert await registry.list("Greeter") == {"a": "h:1"}
+        await registry.withdraw("Greeter", "a", "h:1")
         await registry.close()
         if discovery != "auto":
-            deceived = await open_registry(settings.replace(etcd_ca=stranger.certificate))
+            deceived = await open_registry(settings.replace(etcd_ca=stranger.certificate).registry)
             with pytest.raises(RegistryUnavailable):
-                await deceived.list("CommentsService")
+                await deceived.list("Greeter")
             await deceived.close()

@@ -7,6 +7,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from grpc_discovery.tasks import cancel_and_wait
+
 _ASK_EVERY_SECONDS = 0.5
 _ALIVE_SECONDS = 2.0
 _PAUSE_SECONDS = (0.3, 1.0)
@@ -52,7 +54,8 @@ class Follower:
             try:
                 await asyncio.wait([task])
             finally:
-                task.cancel()
+                # Its end is waited for: nothing may run beside close().
+                await cancel_and_wait([task])
             reason = _reason(task)
             if reason is None:
                 self.is_alive, self._told, self._reason = True, True, ""

@@ -209,7 +209,7 @@ def coroutine_of(method: str, handler: Any) -> Coroutine:
     """
     kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
     function = next(function for kind in kinds if (function := getattr(handler, kind)) is not None)
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         return function  # type: ignore[no-any-return]
     if inspect.isasyncgenfunction(function):
         if not handler.response_streaming:

@@ -22,7 +22,9 @@ def add_reflection(services: Iterable[str], server: aio.Server) -> None:
     except ImportError:
         _log.info("server reflection is left out: pip install grpc-discovery[reflection] brings it")
         return
-    servicer = reflection.aio.ReflectionServicer([*services, health.SERVICE_NAME, reflection.SERVICE_NAME])
+    servicer = reflection.aio.ReflectionServicer(  # type: ignore[attr-defined]  # left out of the stubs
+        [*services, health.SERVICE_NAME, reflection.SERVICE_NAME]
+    )
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
     # v1 is v1alpha under another name: the messages are alike on the wire. The package knows the older one alone.
     method = grpc.stream_stream_rpc_method_handler(
