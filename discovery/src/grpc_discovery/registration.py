@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from enum import Enum
 from functools import partial
 from types import TracebackType
@@ -32,6 +32,9 @@ _RETRY_SECONDS = (0.3, 2.0)
 _SPREAD_SECONDS = 2.0
 # How long leaving for good may take before it is left to the TTL.
 _WITHDRAW_SECONDS = 2.0
+
+# How long a start waits for a registry that is being opened, before it goes on without.
+_OPEN_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -220,6 +223,11 @@ async def registration(
         instance = advertise.instance or address
         kept = Registration(opened, settings.registry.name_of(name), instance, address, advertise.ttl)
         kept.set_serving(serving)
+        if isinstance(opened, OpeningRegistry):
+            # Most are open within some milliseconds: nothing to warn of.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_OPEN_SECONDS):
+                    await opened.wait_open()
         kept.start()
         try:
             yield kept

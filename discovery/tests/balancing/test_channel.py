@@ -118,7 +118,8 @@ async def test_a_failed_call_raises_and_tells_its_status(stub: Any, instance: In
         await call
     assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
     assert refusal.value.details() == "as the test wants it"
-    assert dict(refusal.value.trailing_metadata() or ())["served-by"] == instance.address
+    sent: Any = refusal.value.trailing_metadata()
+    assert dict(sent)["served-by"] == instance.address
     assert await call.code() is grpc.StatusCode.NOT_FOUND
     assert await call.details() == "as the test wants it"
     assert dict(await call.trailing_metadata())["served-by"] == instance.address

@@ -33,12 +33,10 @@ def static(**names: str) -> dict[str, str]:
 
 async def test_every_name_is_listed_with_what_is_found_at_its_addresses(etcd: Etcd) -> None:
     web = await asyncio.start_server(lambda _, writer: writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "127.0.0.1")
-    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1")
-    at = {name: f"127.0.0.1:{server.sockets[0].getsockname()[1]}" for name, server in (("web", web), ("mute", silent))}
+    at = {"web": f"127.0.0.1:{web.sockets[0].getsockname()[1]}"}
     async with greeter() as one, greeter(tells_health=False) as other:
         for path, value in ((f"{GREETER}/slot", one), (f"{GREETER}/{other}", other), (f"web/{at['web']}", at["web"])):
             etcdctl(etcd.address, "put", f"/all/{path}", value)
-        etcdctl(etcd.address, "put", f"/all/mute/{at['mute']}", at["mute"])
         etcdctl(etcd.address, "put", "/all/gone/x", gone := f"127.0.0.1:{free_port()}")
         plain, as_json, wide, narrow = await asyncio.gather(
             run("list", **on(etcd, "/all")),
@@ -51,7 +49,6 @@ async def test_every_name_is_listed_with_what_is_found_at_its_addresses(etcd: Et
         (GREETER, "slot", one, "serving"),
         (GREETER, other, other, "tells no health"),
         ("web", at["web"], at["web"], "no gRPC"),
-        ("mute", at["mute"], at["mute"], "no answer"),
         ("gone", "x", gone, "unreachable"),
     }
     assert {tuple(line.split("\t")[:4]) for line in plain.out.splitlines()} == expected
@@ -64,7 +61,6 @@ async def test_every_name_is_listed_with_what_is_found_at_its_addresses(etcd: Et
         for address in (one, other, *at.values(), gone):
             assert shown.count(address) == 1, "each is there, whole and once"
     web.close()
-    silent.close()
 
 
 async def test_text_from_the_registry_reaches_the_terminal_neither_raw_nor_as_markup(etcd: Etcd) -> None:

@@ -195,7 +195,7 @@ async def slow(kind: Kind, folder: Path) -> None:
     async with running(kind.etcd(folder)) as etcd, Proxy(etcd.address) as proxy:
         proxy.delay = 0.5
         registry = await kind.registry(proxy.address)
-        kept = Registration(registry, SERVICE, "a", "h:1", TTL * 2)
+        kept = Registration(registry, SERVICE, "a", "h:1", 10)
         kept.set_serving(True)
         kept.start()
         async with watching(registry, SERVICE) as seen:

@@ -39,5 +39,7 @@ class Context(NamedTuple):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?` with the known name that looks most like `name`; '' if there is none."""
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {printable(close[0])}?" if close else ""
+    # What is typed wrong may be the last part of a full name.
+    parts = {part: each for each in known for part in (each, each.rpartition(".")[2])}
+    close = difflib.get_close_matches(name, parts, 1)
+    return f"; did you mean {printable(parts[close[0]])}?" if close else ""

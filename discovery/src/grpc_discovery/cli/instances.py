@@ -108,6 +108,8 @@ class Instances:
                 return await self._health("", address)
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return "tells no health", ""
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return "no answer", ""
             if error.code() is grpc.StatusCode.UNAVAILABLE:
                 return await _found_at(address), ""
             return f"no answer ({error.code().name.lower().replace('_', ' ')})", ""

@@ -28,7 +28,7 @@ class EtcdV3:
     def __init__(self, settings: RegistrySettings) -> None:
         etcd = settings.etcd
         self._root = settings.root
-        self._members = Members(etcd.members, etcd.tls.channel_credentials())
+        self._members = Members(etcd.members, etcd.tls.channel_credentials(), has_user=bool(etcd.user))
         self._login = Login(shared_tokens(etcd.members, etcd.user) if etcd.user else None)
         self._leases: dict[str, int] = {}
 

@@ -7,6 +7,7 @@ library lives beside any other etcd client in a process.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -21,7 +22,6 @@ from grpc_discovery.tasks import cancel_and_wait
 _OPTIONS = [
     # gRPC waits up to two minutes between attempts by itself, and 20 s for a connection to come about.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # A half-open connection is noticed by a ping, also under a call that may take long. etcd allows one every 5 s.
     ("grpc.keepalive_time_ms", 6000),
@@ -34,6 +34,9 @@ _OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 ]
+# How long a connection may take to come about. An etcd that hashes for a hundred others takes long even for that.
+_CONNECT_SECONDS = 1.0
+_CONNECT_WITH_USER_SECONDS = 8.0
 _CLOSE_SECONDS = 10.0
 
 Result = TypeVar("Result")
@@ -43,11 +46,15 @@ Metadata = Sequence[tuple[str, str]]
 class Member:
     """One etcd member: its channel and the calls on it, by etcd's own names."""
 
-    def __init__(self, address: Address, credentials: grpc.ChannelCredentials | None) -> None:
+    def __init__(
+        self, address: Address, credentials: grpc.ChannelCredentials | None, connect_seconds: float = _CONNECT_SECONDS
+    ) -> None:
+        # By its name this option bounds a pause; what it bounds is an attempt to connect.
+        options = [*_OPTIONS, ("grpc.min_reconnect_backoff_ms", round(connect_seconds * 1000))]
         self.channel = (
-            aio.secure_channel(address.target, credentials, _OPTIONS)
+            aio.secure_channel(address.target, credentials, options)
             if credentials
-            else aio.insecure_channel(address.target, _OPTIONS)
+            else aio.insecure_channel(address.target, options)
         )
         self._range = self._unary("KV/Range", etcd.RangeResponse)
         self._put = self._unary("KV/Put", etcd.PutResponse)
@@ -140,10 +147,13 @@ class Session:
 class Members:
     """All members of one etcd. A call that one does not answer goes to the next."""
 
-    def __init__(self, addresses: Sequence[Address], credentials: grpc.ChannelCredentials | None) -> None:
+    def __init__(
+        self, addresses: Sequence[Address], credentials: grpc.ChannelCredentials | None, *, has_user: bool
+    ) -> None:
         self._addresses = addresses
-        self._credentials = credentials
-        self._members = [Member(address, credentials) for address in addresses]
+        connect_seconds = _CONNECT_WITH_USER_SECONDS if has_user else _CONNECT_SECONDS
+        self._open = partial(Member, credentials=credentials, connect_seconds=connect_seconds)
+        self._members = [self._open(address) for address in addresses]
         self._present = random.randrange(len(self._members))
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -177,7 +187,7 @@ class Members:
     def _reopen(self, number: int, silent: Member) -> None:
         """Give a member that did not answer in time a new connection: the old one may be half open and would swallow every call."""
         if self._members[number] is silent:
-            self._members[number] = Member(self._addresses[number], self._credentials)
+            self._members[number] = self._open(self._addresses[number])
             # Calls that others have under way on it end by their own bounds; closing at once would cancel them.
             closing = asyncio.create_task(silent.channel.close(grace=_CLOSE_SECONDS))
             self._closing.add(closing)
