@@ -27,8 +27,8 @@ from client import Services
 from common.database import Database, connect
 from common.messages import now
 from common.settings import Settings
+from grpc_discovery import open_registry
 from grpc_discovery.balancing.endpoint import Health
-from grpc_discovery.registry.factory import open_registry
 from infra.etcd import Etcd
 from infra.ports import free_port
 from protos import comments_pb2

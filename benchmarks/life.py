@@ -22,8 +22,8 @@ from benchmarks.calls import method, uuid
 from benchmarks.measuring import CALLERS, cpu_seconds, resident_mb
 from benchmarks.servers import cassandra_of, ours
 from common.settings import Settings
+from grpc_discovery import open_registry
 from grpc_discovery.addresses import Address
-from grpc_discovery.registry.factory import open_registry
 from infra.etcd import Etcd
 from infra.layout import PYTHON, ROOT
 from infra.ports import free_port

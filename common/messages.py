@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.paging import Pages, Position
-from grpc_discovery.serving.statuses import InvalidArgument
+from grpc_discovery import InvalidArgument
 from protos.common_pb2 import TimeUuid, Uuid
 
 MOST_IDS = 200

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import TypeVar
 from uuid import UUID
 
-from grpc_discovery.serving.statuses import InvalidArgument
+from grpc_discovery import InvalidArgument
 
 Position = tuple[int | str | UUID, ...]
 Row = TypeVar("Row")

@@ -14,8 +14,7 @@ from grpc import aio
 from common.catalogue import SHARED_PORT
 from common.database import Database, Statement, wait_for_database
 from common.settings import Settings
-from grpc_discovery.registry.interface import Registry
-from grpc_discovery.serving.application import Application
+from grpc_discovery import Application, Registry
 
 _log = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from typing import Literal, Self
 from pydantic import SecretStr, TypeAdapter, ValidationError, field_validator
 
 from common.catalogue import PORTS, REGISTRY_ROOT, SERVICES
+from grpc_discovery import Section, setting
+from grpc_discovery import Settings as LibrarySettings
 from grpc_discovery.addresses import Address, parse_address, parse_addresses, parse_host, parse_named_lists
-from grpc_discovery.environment import Section, setting
 from grpc_discovery.settings import AdvertiseSettings as LibraryAdvertiseSettings
 from grpc_discovery.settings import DnsSettings as LibraryDnsSettings
 from grpc_discovery.settings import EtcdSettings as LibraryEtcdSettings
 from grpc_discovery.settings import ListenSettings as LibraryListenSettings
 from grpc_discovery.settings import RegistrySettings as LibraryRegistrySettings
-from grpc_discovery.settings import Settings as LibrarySettings
 from grpc_discovery.tls import TlsFiles
 
 PREFIX = "KILLRVIDEO_"

@@ -12,8 +12,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from common import catalogue
-from grpc_discovery.registry.factory import open_registry
-from grpc_discovery.registry.interface import Registry, RegistryUnavailable
+from grpc_discovery import Registry, RegistryUnavailable, open_registry
 from infra.errors import InfraError
 from infra.settings import InfraSettings
 

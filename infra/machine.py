@@ -12,8 +12,8 @@ from types import FrameType
 from typing import NamedTuple
 
 from common.database import DatabaseError, Select, connect
+from grpc_discovery import ServiceError
 from grpc_discovery.addresses import Address
-from grpc_discovery.serving.statuses import ServiceError
 from infra.cassandra import Cassandra
 from infra.errors import STOP_SIGNALS, InfraError, Stopped
 from infra.etcd import Etcd

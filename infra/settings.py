@@ -7,7 +7,8 @@ from typing import Literal, Self
 from pydantic import field_validator, model_validator
 
 from common.settings import PREFIX, RegistrySettings, Settings
-from grpc_discovery.environment import leaves, setting, variable_of
+from grpc_discovery import setting
+from grpc_discovery.environment import leaves, variable_of
 
 LAST_OFFSET = 56_000
 """The highest offset with which the last service's 99 instances still have ports below 65536."""

@@ -18,11 +18,8 @@ from typing import Any
 from common.catalogue import CASSANDRA
 from common.database import Database, DatabaseError
 from common.settings import Settings
-from grpc_discovery import logs
+from grpc_discovery import Registration, Registry, RegistryUnavailable, logs, open_registry
 from grpc_discovery.addresses import Address
-from grpc_discovery.registration import Registration
-from grpc_discovery.registry.factory import open_registry
-from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from schema.tables import SchemaMismatch
 from schema.upgrade import apply, wait_for_cassandra
 

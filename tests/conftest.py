@@ -20,7 +20,7 @@ import pytest
 
 from common.database import Database, Statement, wait_for_database
 from common.settings import PREFIX, Settings
-from grpc_discovery.registry.factory import open_registry
+from grpc_discovery import open_registry
 from infra.cassandra import Cassandra
 from infra.etcd import Etcd
 from infra.ports import free_port

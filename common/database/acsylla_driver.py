@@ -22,8 +22,8 @@ from common.database.interface import DatabaseError, Outcome, Row, Select, State
 from common.database.rows import Convert, row_maker
 from common.errors import Unavailable
 from common.settings import Settings
+from grpc_discovery import time_left
 from grpc_discovery.addresses import Address
-from grpc_discovery.serving.deadlines import time_left
 
 _CONNECT_SECONDS = 3.0
 _RECONNECT_MS = 1000

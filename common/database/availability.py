@@ -1,8 +1,8 @@
 """Whether the database is there, and what a caller is told when it is not. Shared by the drivers."""
 
 from common.errors import Unavailable
+from grpc_discovery import DeadlineExceeded, ServiceError
 from grpc_discovery.serving.deadlines import waited_too_long
-from grpc_discovery.serving.statuses import DeadlineExceeded, ServiceError
 
 _ENOUGH_MISSED = 2
 _AWAY = "The database is not available at the moment. Please try again later."

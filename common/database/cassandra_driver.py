@@ -46,8 +46,8 @@ from common.database.interface import DatabaseError, IdText, Outcome, Row, Selec
 from common.database.rows import row_maker
 from common.errors import Unavailable
 from common.settings import Settings
+from grpc_discovery import time_left
 from grpc_discovery.addresses import Address
-from grpc_discovery.serving.deadlines import time_left
 
 _CONDITIONAL = "conditional"
 _CONNECT_SECONDS = 3.0

@@ -10,8 +10,8 @@ from common.catalogue import CASSANDRA, PORTS
 from common.database.interface import Database, DatabaseError, Statement
 from common.errors import Unavailable
 from common.settings import Settings
+from grpc_discovery import Registry, RegistryUnavailable
 from grpc_discovery.addresses import Address, parse_addresses
-from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 
 _RETRY_SECONDS = (0.3, 1.0)
 

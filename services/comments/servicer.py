@@ -5,7 +5,7 @@ from uuid import UUID
 
 from common.messages import Fields, cassandra_time_uuid_order, time_of, time_uuid_message, uuid_message
 from common.paging import Pages, cut
-from grpc_discovery.serving.shielding import shielded
+from grpc_discovery import shielded
 from protos import comments_pb2 as messages
 from protos.comments_pb2_grpc import CommentsServiceServicer
 from services.comments.repository import CommentsRepository

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from common.errors import Unavailable
-from grpc_discovery.serving.deadlines import set_time_left, time_left, waited_too_long
+from grpc_discovery import time_left
+from grpc_discovery.serving.deadlines import set_time_left, waited_too_long
 
 MOST_IN_ONE_WRITE = 200
 """Measured: one rating in 3 ms, 200 in 60 ms; larger ones gain little and hold up those that come after."""

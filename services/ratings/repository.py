@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from common.database import Database, Select, Values, Write
 from common.errors import Unavailable
 from common.messages import from_ms, now
-from grpc_discovery.serving.statuses import ServiceError
+from grpc_discovery import ServiceError
 from services.ratings.grouping import Grouping, OutcomeUnknown
 
 _SAME_RATING = timedelta(seconds=10)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from common.messages import Fields
-from grpc_discovery.serving.shielding import shielded
+from grpc_discovery import shielded
 from protos import ratings_pb2 as messages
 from protos.ratings_pb2_grpc import RatingsServiceServicer
 from services.ratings.repository import RatingsRepository

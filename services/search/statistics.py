@@ -13,7 +13,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from common.word_index import MIDDLING, Lengths, analyse, lengths
-from grpc_discovery.serving.statuses import ServiceError
+from grpc_discovery import ServiceError
 from services.search.repository import SampleRow, SearchRepository
 
 SAMPLE_ROWS = 256

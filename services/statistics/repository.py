@@ -7,7 +7,7 @@ from uuid import UUID
 
 from common.database import Database, Select, Write
 from common.messages import now
-from grpc_discovery.serving.statuses import ServiceError
+from grpc_discovery import ServiceError
 
 _MARK_EVERY = 16
 _MOST_SEEN = 10_000

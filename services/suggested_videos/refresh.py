@@ -19,8 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from common.database import Database, Select, wait_for_database
 from common.settings import Settings
-from grpc_discovery import logs
-from grpc_discovery.registry.factory import open_registry
+from grpc_discovery import logs, open_registry
 from services.suggested_videos.recommender import MOST_LISTED, RELATED, SUGGESTED, Recommender
 from services.suggested_videos.repository import STATEMENTS, ListName, SuggestedVideosRepository
 

@@ -18,7 +18,7 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from common.messages import now
-from grpc_discovery.serving.statuses import ServiceError
+from grpc_discovery import ServiceError
 from services.user_management.addresses import key_of
 from services.user_management.passwords import Passwords
 from services.user_management.repository import CredentialsRow, UsersRepository

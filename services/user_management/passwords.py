@@ -17,8 +17,8 @@ from typing import NamedTuple, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from grpc_discovery.serving.deadlines import time_left, waited_too_long
-from grpc_discovery.serving.statuses import ResourceExhausted
+from grpc_discovery import ResourceExhausted, time_left
+from grpc_discovery.serving.deadlines import waited_too_long
 
 MOST_AT_ONCE = 64
 """Hashes that may be under way or wait; beyond it RESOURCE_EXHAUSTED."""

@@ -3,8 +3,7 @@
 from typing import Any
 
 from common.messages import Fields, uuid_message
-from grpc_discovery.serving.shielding import shielded
-from grpc_discovery.serving.statuses import AlreadyExists, Unauthenticated
+from grpc_discovery import AlreadyExists, Unauthenticated, shielded
 from protos import user_management_pb2 as messages
 from protos.user_management_pb2_grpc import UserManagementServiceServicer
 from services.user_management.accounts import Accounts, NewUser

@@ -18,8 +18,7 @@ from weakref import WeakValueDictionary
 from common.database import Database, IdText, Outcome, Select, Write
 from common.errors import Unavailable
 from common.messages import cassandra_uuid_order, now
-from grpc_discovery.serving.shielding import shielded
-from grpc_discovery.serving.statuses import AlreadyExists
+from grpc_discovery import AlreadyExists, shielded
 from services.video_catalog.writing import (
     INSERT_TEXT,
     WRITES,

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from common.messages import Fields, from_ms, timestamp, to_ms, uuid_message
 from common.paging import Pages, Position, cut
-from grpc_discovery.serving.shielding import shielded
-from grpc_discovery.serving.statuses import NotFound
+from grpc_discovery import NotFound, shielded
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.video_catalog_pb2_grpc import VideoCatalogServiceServicer

@@ -15,10 +15,8 @@ from typing import Any
 import grpc
 
 from discovery.tests.proxy import Proxy
+from grpc_discovery import Registration, Registry, RegistryUnavailable, State, open_registry
 from grpc_discovery.balancing.endpoint import Health
-from grpc_discovery.registration import Registration, State
-from grpc_discovery.registry.factory import open_registry
-from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from protos import comments_pb2 as comments
 from protos import comments_pb2_grpc
 from protos.common_pb2 import Uuid

@@ -9,7 +9,7 @@ from grpc import aio
 
 from client import Services
 from common.settings import PREFIX, Settings
-from grpc_discovery.environment import SettingsError
+from grpc_discovery import SettingsError
 from protos.comments_pb2 import GetVideoCommentsRequest
 from tests.client.servers import Instance
 from tests.security.certificates import Authority

@@ -6,8 +6,8 @@ import pytest
 
 from common.database.availability import unanswered
 from common.errors import Unavailable
+from grpc_discovery import DeadlineExceeded, ServiceError
 from grpc_discovery.serving.deadlines import set_time_left
-from grpc_discovery.serving.statuses import DeadlineExceeded, ServiceError
 
 
 def told(left: float | None) -> ServiceError:

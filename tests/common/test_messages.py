@@ -23,7 +23,7 @@ from common.messages import (
     to_ms,
     uuid_message,
 )
-from grpc_discovery.serving.statuses import InvalidArgument
+from grpc_discovery import InvalidArgument
 from protos.comments_pb2 import CommentOnVideoRequest, GetUserCommentsRequest
 from protos.common_pb2 import TimeUuid, Uuid
 from protos.ratings_pb2 import RateVideoRequest

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from common.paging import Pages, Position, cut
-from grpc_discovery.serving.statuses import InvalidArgument
+from grpc_discovery import InvalidArgument
 
 PAGES = Pages("key", "GetVideoComments")
 LIST = str(uuid4())

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.settings import PREFIX, Settings
+from grpc_discovery import SettingsError
 from grpc_discovery.addresses import Address, parse_named_lists
-from grpc_discovery.environment import SettingsError
 
 
 def read(**environment: str) -> Settings:

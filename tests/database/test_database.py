@@ -13,9 +13,9 @@ from cassandra.cluster import Session
 
 from common.database import Database, DatabaseError, IdText, Outcome, Select, Write, connect
 from common.errors import Unavailable
+from grpc_discovery import DeadlineExceeded
 from grpc_discovery.addresses import Address
 from grpc_discovery.serving.deadlines import set_time_left
-from grpc_discovery.serving.statuses import DeadlineExceeded
 from tests.database.keyspace import DRIVERS, KEYSPACE, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from common.database import Database, Select, Write, connect
 from common.errors import Unavailable
+from grpc_discovery import DeadlineExceeded
 from grpc_discovery.addresses import Address
 from grpc_discovery.serving.deadlines import set_time_left
-from grpc_discovery.serving.statuses import DeadlineExceeded
 from infra.cassandra import Cassandra
 from infra.ports import free_port
 from tests.database import keyspace as scene

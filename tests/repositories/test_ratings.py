@@ -10,8 +10,8 @@ import pytest
 from cassandra.cluster import Cluster, Session
 
 from common.database import Database, Statement
+from grpc_discovery import DeadlineExceeded
 from grpc_discovery.serving.deadlines import set_time_left
-from grpc_discovery.serving.statuses import DeadlineExceeded
 from infra.cassandra import Cassandra
 from protos import ratings_pb2 as messages
 from protos.common_pb2 import Uuid

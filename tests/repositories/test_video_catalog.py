@@ -12,7 +12,7 @@ from cassandra.cluster import Cluster, Session
 from common.database import Database, Statement
 from common.errors import Unavailable
 from common.messages import now
-from grpc_discovery.serving.statuses import AlreadyExists
+from grpc_discovery import AlreadyExists
 from infra.cassandra import Cassandra
 from services.search.finding import Finder
 from services.search.repository import STATEMENTS as SEARCH_STATEMENTS

@@ -16,7 +16,7 @@ from grpc import StatusCode
 from client import Services
 from common.errors import Unavailable
 from common.settings import Settings
-from grpc_discovery.serving.statuses import AlreadyExists, InvalidArgument
+from grpc_discovery import AlreadyExists, InvalidArgument
 from infra.layout import ROOT
 from infra.processes import Process, wait_until
 from protos import comments_pb2, ratings_pb2, statistics_pb2, user_management_pb2, video_catalog_pb2

@@ -9,8 +9,8 @@ import pytest
 from grpc import aio
 
 from common.errors import Unavailable
+from grpc_discovery import DeadlineExceeded
 from grpc_discovery.serving.deadlines import set_time_left
-from grpc_discovery.serving.statuses import DeadlineExceeded
 from protos import ratings_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.ratings_pb2_grpc import RatingsServiceStub, add_RatingsServiceServicer_to_server

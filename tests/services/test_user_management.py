@@ -15,7 +15,7 @@ import pytest
 from grpc import aio
 
 from common.messages import now
-from grpc_discovery.serving.statuses import ResourceExhausted
+from grpc_discovery import ResourceExhausted
 from protos import user_management_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.user_management_pb2_grpc import UserManagementServiceStub, add_UserManagementServiceServicer_to_server
