@@ -217,7 +217,7 @@ async def test_a_change_of_users_makes_etcd_refuse_old_tokens_and_they_are_renew
 async def test_what_is_asked_without_a_token_is_refused_in_the_words_that_are_looked_for(guarded_v3: Etcd) -> None:
     """The texts of etcd's on which a rule hangs: `user name is empty`."""
     settings = V3.settings(guarded_v3.address).registry.etcd
-    member = Member(settings.members[0], None)
+    member = Member(settings.members[0], None, has_user=False)
 
     async def read(etcd: Session) -> None:
         await etcd.range(b"x")

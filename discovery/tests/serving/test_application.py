@@ -35,7 +35,7 @@ class Greeter(GreeterServicer):
         self.finished: list[str] = []
         self.left: float | None = None
 
-    async def SayHello(self, request: HelloRequest, context: Any) -> HelloReply:  # type: ignore[override]
+    async def SayHello(self, request: HelloRequest, context: Any) -> HelloReply:
         """Greet, or fail."""
         match request.name:
             case "":
@@ -59,7 +59,7 @@ class Greeter(GreeterServicer):
             time_left(1.0)  # raises once the deadline is over, where there is one
             self.finished.append(step)
 
-    async def SayHelloOften(self, request: HelloRequest, context: Any) -> AsyncIterator[HelloReply]:  # type: ignore[override]
+    async def SayHelloOften(self, request: HelloRequest, context: Any) -> AsyncIterator[HelloReply]:
         """A stream that may fail in the middle."""
         for number in range(request.times):
             yield HelloReply(text=str(number))
@@ -122,7 +122,7 @@ async def running(**values: Any) -> AsyncIterator[Running]:
         await eventually(lambda: served.advertised, 10, "it is advertised")
         yield served
     finally:
-        await served.channel.close()
+        await served.channel.close(None)
         stop.set()
         await life
     assert served.registry.entries == {}
@@ -224,7 +224,7 @@ async def test_reflection_is_offered_under_both_names(version: str) -> None:
 
 def test_a_handler_that_is_a_plain_function_is_refused_when_it_is_added() -> None:
     class Plain(GreeterServicer):
-        def SayHello(self, request: HelloRequest, context: Any) -> HelloReply:  # type: ignore[override]
+        def SayHello(self, request: HelloRequest, context: Any) -> HelloReply:
             return HelloReply()
 
     with pytest.raises(TypeError, match="async def"):

@@ -7,6 +7,7 @@ time, shares it between all its registries with the same user, and allows etcd t
 import asyncio
 import logging
 import random
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -18,14 +19,16 @@ from grpc_discovery.addresses import Address, printable
 from grpc_discovery.registry.etcd_v3_member import Member, Session
 from grpc_discovery.registry.interface import RegistryUnavailable
 
-# 150 processes that ask a restarted etcd at once wait 5 s for the last answer: 66 ms each, on two cores.
-_AUTHENTICATE_SECONDS = 10.0
+# 150 processes that ask a restarted etcd at once wait 5 s for the last answer: 66 ms each, on two cores. One who gives up earlier and asks again
+# makes it hash again, for nothing.
+_AUTHENTICATE_SECONDS = 15.0
 # A first token is asked for almost at once, since processes do not all start in one moment; but all of them notice a restarted etcd in one.
 _FIRST_JITTER_SECONDS = 0.1
-_JITTER_SECONDS = 1.0
-# While etcd hashes for others, each of its answers takes longer.
+_JITTER_SECONDS = 2.0
 _REQUEST_SECONDS = 2.0
-_REQUEST_WITH_USER_SECONDS = 5.0
+# Whoever has just needed a token is probably not the only one: etcd hashes for others, and all its answers come late for a while.
+_REQUEST_AFTER_TOKEN_SECONDS = 10.0
+_AFTER_TOKEN_SECONDS = 15.0
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -43,7 +46,13 @@ class Tokens:
         self.user = user
         self.present: str | None = None
         self._password = password
+        self._renewed_at = -_AFTER_TOKEN_SECONDS
         self._asking: asyncio.Task[str] | None = None
+
+    def request_seconds(self) -> float:
+        """How long a request may take now."""
+        is_new = time.monotonic() - self._renewed_at < _AFTER_TOKEN_SECONDS
+        return _REQUEST_AFTER_TOKEN_SECONDS if is_new else _REQUEST_SECONDS
 
     async def renewed(self, used: str | None, member: Member) -> str:
         """A token other than `used`: one that somebody has got meanwhile, or a new one. All who wait share one request.
@@ -71,8 +80,11 @@ class Tokens:
             else:
                 raise
         except asyncio.CancelledError:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
             # The registry that asked was closed; the others that wait are not to be cancelled with it.
             raise RegistryUnavailable("the request for a token of etcd was interrupted") from None
+        self._renewed_at = time.monotonic()
         return self.present
 
 
@@ -93,12 +105,12 @@ class Login:
                 return await work(Session(member, "", _REQUEST_SECONDS))
             used = tokens.present if tokens.present is not None else await tokens.renewed(None, member)
             try:
-                return await work(Session(member, used, _REQUEST_WITH_USER_SECONDS))
+                return await work(Session(member, used, tokens.request_seconds()))
             except aio.AioRpcError as error:
                 if not _is_token_refused(error):
                     raise
             used = await tokens.renewed(used, member)
-            return await work(Session(member, used, _REQUEST_WITH_USER_SECONDS))
+            return await work(Session(member, used, tokens.request_seconds()))
         except aio.AioRpcError as error:
             if (refusal := _refusal(error, tokens.user if tokens else None)) is None:
                 raise

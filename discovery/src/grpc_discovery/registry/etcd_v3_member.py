@@ -6,6 +6,7 @@ library lives beside any other etcd client in a process.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -25,8 +26,6 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
     # A half-open connection is noticed by a ping, also under a call that may take long. etcd allows one every 5 s.
     ("grpc.keepalive_time_ms", 6000),
-    ("grpc.keepalive_timeout_ms", 3000),
-    ("grpc.http2.ping_timeout_ms", 3000),
     ("grpc.http2.max_pings_without_data", 0),
     # These pings would count as well, and etcd closes the connection on too many.
     ("grpc.http2.bdp_probe", 0),
@@ -34,9 +33,9 @@ _OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 ]
-# How long a connection may take to come about. An etcd that hashes for a hundred others takes long even for that.
-_CONNECT_SECONDS = 1.0
-_CONNECT_WITH_USER_SECONDS = 8.0
+# How long a connection may take to come about, and how long a ping. An etcd that hashes for a hundred others takes long even for these.
+_CONNECT_SECONDS, _PING_SECONDS = 1.0, 3.0
+_CONNECT_WITH_USER_SECONDS, _PING_WITH_USER_SECONDS = 10.0, 10.0
 _CLOSE_SECONDS = 10.0
 
 Result = TypeVar("Result")
@@ -46,16 +45,25 @@ Metadata = Sequence[tuple[str, str]]
 class Member:
     """One etcd member: its channel and the calls on it, by etcd's own names."""
 
-    def __init__(
-        self, address: Address, credentials: grpc.ChannelCredentials | None, connect_seconds: float = _CONNECT_SECONDS
-    ) -> None:
-        # By its name this option bounds a pause; what it bounds is an attempt to connect.
-        options = [*_OPTIONS, ("grpc.min_reconnect_backoff_ms", round(connect_seconds * 1000))]
+    def __init__(self, address: Address, credentials: grpc.ChannelCredentials | None, *, has_user: bool) -> None:
+        ping = round(1000 * (_PING_WITH_USER_SECONDS if has_user else _PING_SECONDS))
+        options = [
+            *_OPTIONS,
+            ("grpc.keepalive_timeout_ms", ping),
+            ("grpc.http2.ping_timeout_ms", ping),
+            # By its name this bounds a pause; what it bounds is an attempt to connect.
+            (
+                "grpc.min_reconnect_backoff_ms",
+                round(1000 * (_CONNECT_WITH_USER_SECONDS if has_user else _CONNECT_SECONDS)),
+            ),
+        ]
         self.channel = (
             aio.secure_channel(address.target, credentials, options)
             if credentials
             else aio.insecure_channel(address.target, options)
         )
+        self.heard_at = 0.0
+        """When the member last answered anything, by time.monotonic()."""
         self._range = self._unary("KV/Range", etcd.RangeResponse)
         self._put = self._unary("KV/Put", etcd.PutResponse)
         self._txn = self._unary("KV/Txn", etcd.TxnResponse)
@@ -151,8 +159,7 @@ class Members:
         self, addresses: Sequence[Address], credentials: grpc.ChannelCredentials | None, *, has_user: bool
     ) -> None:
         self._addresses = addresses
-        connect_seconds = _CONNECT_WITH_USER_SECONDS if has_user else _CONNECT_SECONDS
-        self._open = partial(Member, credentials=credentials, connect_seconds=connect_seconds)
+        self._open = partial(Member, credentials=credentials, has_user=has_user)
         self._members = [self._open(address) for address in addresses]
         self._present = random.randrange(len(self._members))
         self._closing: set[asyncio.Task[None]] = set()
@@ -165,13 +172,16 @@ class Members:
         failure: Exception | None = None
         for _ in self._members:
             chosen = self._present
-            member = self._members[chosen]
+            member, began = self._members[chosen], time.monotonic()
             try:
-                return await work(member)
+                result = await work(member)
+                member.heard_at = time.monotonic()
+                return result
             except (aio.AioRpcError, aio.UsageError, asyncio.InvalidStateError) as error:
                 # The second: another call has given the member a new connection in the middle of this one.
                 failure = error
-                if isinstance(error, aio.AioRpcError) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                late = isinstance(error, aio.AioRpcError) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                if late and member.heard_at < began:
                     self._reopen(chosen, member)
                 if self._present == chosen:  # else another call has moved on already
                     self._present = (chosen + 1) % len(self._members)
@@ -185,7 +195,7 @@ class Members:
             await member.channel.close(None)
 
     def _reopen(self, number: int, silent: Member) -> None:
-        """Give a member that did not answer in time a new connection: the old one may be half open and would swallow every call."""
+        """Give a member that answered nobody in time a new connection: the old one may be half open and would swallow every call."""
         if self._members[number] is silent:
             self._members[number] = self._open(self._addresses[number])
             # Calls that others have under way on it end by their own bounds; closing at once would cancel them.
