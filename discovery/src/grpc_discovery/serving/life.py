@@ -69,6 +69,7 @@ class Life:
         self._names = [settings.registry.name_of(service.full_name) for service in services]
         # Each dependency once, also where services share it.
         self._followers = list({id(each): each for service in services for each in service.needs}.values())
+        self._address = str(advertised_address(settings, port))
         self._health = Health(service.full_name for service in services)
         self._registrations: list[Registration] = []
         self._background = Background()
@@ -150,8 +151,7 @@ class Life:
     @asynccontextmanager
     async def _advertised(self, registry: Registry) -> AsyncIterator[None]:
         """Entries in the registry; on leaving, health goes first, then the entries, then a moment for callers to see it."""
-        advertise = self._settings.advertise
-        address = str(advertised_address(self._settings, self._port))
+        advertise, address = self._settings.advertise, self._address
         self._registrations = [
             Registration(registry, name, advertise.instance or address, address, advertise.ttl) for name in self._names
         ]

@@ -4,10 +4,12 @@ import errno
 import socket
 from typing import Any
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health
 
 from grpc_discovery.addresses import Address
+from grpc_discovery.environment import SettingsError
 from grpc_discovery.serving.handlers import Interceptor
 from grpc_discovery.serving.tls import server_credentials
 from grpc_discovery.settings import Settings
@@ -52,17 +54,27 @@ def new_server(settings: Settings, domain: str) -> tuple[aio.Server, Interceptor
 
 
 def bind(server: aio.Server, settings: Settings, port: int) -> None:
-    """Bind the port on the host of the settings, with TLS where they name a certificate. Raises PortTaken."""
+    """Bind the port on the host of the settings, with TLS where they name a certificate. Raises PortTaken, and SettingsError for files of
+    TLS that cannot be used.
+    """
     address, tls = Address(settings.listen.host, port), settings.listen.tls
     try:
         if tls.given:
-            bound = server.add_secure_port(str(address), server_credentials(tls))
+            bound = server.add_secure_port(str(address), _credentials(settings))
         else:
             bound = server.add_insecure_port(str(address))
     except RuntimeError:
         bound = 0
     if not bound:
         raise PortTaken(f"port {port} on {address.host} is taken; {settings.variable('LISTEN_PORT')} chooses another")
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials:
+    try:
+        return server_credentials(settings.listen.tls)
+    except (OSError, ValueError) as error:
+        certificate, key = settings.variable("GRPC_CERTIFICATE"), settings.variable("GRPC_KEY")
+        raise SettingsError(f"wrong settings: {certificate} and {key} cannot be used: {error}") from error
 
 
 def refuse_taken_port(settings: Settings, port: int) -> None:
