@@ -11,7 +11,7 @@ import grpc_discovery
 
 LIBRARY = Path(__file__).parent.parent
 SOURCE = LIBRARY / "src" / "grpc_discovery"
-MAX_LINES, MAX_FILE, MAX_FUNCTION = 6800, 300, 45
+MAX_LINES, MAX_FILE, MAX_FUNCTION = 6850, 300, 45
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
