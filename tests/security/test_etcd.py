@@ -96,7 +96,7 @@ def test_a_service_that_etcd_refuses_or_that_refuses_etcd_is_not_advertised_and_
     if "stranger" in fault:
         settings |= {"KILLRVIDEO_ETCD_CERTIFICATE": str(shown.certificate), "KILLRVIDEO_ETCD_KEY": str(shown.key)}
     with started(ServiceProcess("comments", tmp_path, settings)) as process:
-        wait_for_line(process, "no longer advertised: CommentsService/")
+        wait_for_line(process, "not advertised yet: CommentsService/")
         assert "advertised as" not in process.log_text()
 
 
@@ -180,7 +180,7 @@ def test_a_user_of_etcd_advertises_its_own_service_and_no_other(
         wait_for_line(comments, "advertised as CommentsService/")
     assert "withdrawn: CommentsService/" in comments.log_text()
     with started(ServiceProcess("ratings", tmp_path, settings)) as ratings:
-        wait_for_line(ratings, "no longer advertised: RatingsService/")
+        wait_for_line(ratings, "not advertised yet: RatingsService/")
         assert "advertised as" not in ratings.log_text()
     assert PASSWORD not in comments.log_text() + ratings.log_text()
 

@@ -168,7 +168,9 @@ class Discovery:
             max_endpoints=self.settings.caller.max_endpoints,
             on_unreachable=resolver.refresh_soon,
             explain_empty=lambda: (
-                "none is known" if resolver.is_resolved.is_set() else self.problem or "the registry gives no answer"
+                "none is known"
+                if resolver.is_resolved.is_set()
+                else f"the registry gives no answer{self.problem and f': {self.problem}'}"
             ),
         )
         listeners = self._listeners.setdefault(name, set())
@@ -212,12 +214,7 @@ class BlockingDiscovery:
 
     def __enter__(self) -> Self:
         """Start the thread in which the calls are made."""
-        self._thread = LoopThread("grpc-discovery")
-        try:
-            self._thread.run(self._discovery.__aenter__)
-        except BaseException:
-            self._thread.close()
-            raise
+        self._thread, _ = LoopThread.begun_with("grpc-discovery", self._discovery.__aenter__)
         return self
 
     def __exit__(
@@ -225,11 +222,8 @@ class BlockingDiscovery:
     ) -> None:
         """Close all channels and end the thread."""
         if self._thread:
-            try:
-                self._thread.run(lambda: self._discovery.__aexit__(None, None, None))
-            finally:
-                self._thread.close()
-                self._thread = None
+            thread, self._thread = self._thread, None
+            thread.end_with(lambda: self._discovery.__aexit__(None, None, None))
 
     def channel(self, name: str) -> grpc.Channel:
         """A grpc.Channel to all instances of a service, for a generated stub. Raises ValueError for what is no name."""

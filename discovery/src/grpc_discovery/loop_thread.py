@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 Result = TypeVar("Result")
 
@@ -17,6 +17,23 @@ class LoopThread:
         self._process = os.getpid()
         self._thread = threading.Thread(target=self.loop.run_forever, name=name, daemon=True)
         self._thread.start()
+
+    @classmethod
+    def begun_with(cls, name: str, work: Callable[[], Awaitable[Result]]) -> tuple[Self, Result]:
+        """A thread and what `work` has returned in it; one that fails leaves no thread."""
+        thread = cls(name)
+        try:
+            return thread, thread.run(work)
+        except BaseException:
+            thread.close()
+            raise
+
+    def end_with(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Run `work` and end the thread, also when that fails."""
+        try:
+            self.run(work)
+        finally:
+            self.close()
 
     def run(self, work: Callable[[], Awaitable[Result]], timeout: float | None = None) -> Result:
         """Await what `work` returns, in the thread, and return its result. An interrupt (Ctrl-C) cancels it.

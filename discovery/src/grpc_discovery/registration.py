@@ -272,12 +272,9 @@ class BlockingRegistration:
 
     def __enter__(self) -> Self:
         """Advertise. Raises ValueError for a name or an address that cannot be one."""
-        self._thread = LoopThread(f"advertise {self._name}")
-        try:
-            self._kept = self._thread.run(lambda: self._leaving.enter_async_context(self._of()))
-        except BaseException:
-            self._thread.close()
-            raise
+        self._thread, self._kept = LoopThread.begun_with(
+            f"advertise {self._name}", lambda: self._leaving.enter_async_context(self._of())
+        )
         return self
 
     def __exit__(
@@ -285,7 +282,4 @@ class BlockingRegistration:
     ) -> None:
         """Withdraw, and give callers the time to see it."""
         if self._thread:
-            try:
-                self._thread.run(self._leaving.aclose)
-            finally:
-                self._thread.close()
+            self._thread.end_with(self._leaving.aclose)

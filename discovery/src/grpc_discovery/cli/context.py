@@ -39,7 +39,7 @@ class Context(NamedTuple):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?` with the known name that looks most like `name`; '' if there is none."""
-    # What is typed wrong may be the last part of a full name.
-    parts = {part: each for each in known for part in (each, each.rpartition(".")[2])}
-    close = difflib.get_close_matches(name, parts, 1)
+    # What is typed wrong may be the last part of a full name, and in another case.
+    parts = {part.lower(): each for each in known for part in (each, each.rpartition(".")[2])}
+    close = difflib.get_close_matches(name.lower(), parts, 1)
     return f"; did you mean {printable(parts[close[0]])}?" if close else ""

@@ -78,6 +78,9 @@ class Reflection:
                     self._methods = [method]
                     return answer
             except aio.AioRpcError as error:
-                if error.code() is not StatusCode.UNIMPLEMENTED:
+                # gRPC says INTERNAL where a server refuses a stream of requests before the first of them is sent.
+                if error.code() is not StatusCode.UNIMPLEMENTED and (
+                    error.code() is not StatusCode.INTERNAL or method is self._methods[-1]
+                ):
                     raise
         raise CommandError("the server offers no reflection, so its methods are not known here: switch it on there", 1)
