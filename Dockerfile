@@ -28,7 +28,7 @@ LABEL org.opencontainers.image.title="KillrVideo for Python" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-index --find-links=/wheels --requirement=/wheels/requirements.txt grpc-discovery
+    pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-index --find-links=/wheels --requirement=/wheels/requirements.txt /wheels/grpc_discovery-*.whl
 # By number, so that Kubernetes can see that it is not root.
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin killrvideo
 COPY --from=source /app /app
