@@ -42,8 +42,9 @@ def main(
     """
     arguments = _parser(program, own_settings=load is not None).parse_args(argv)
     logging.basicConfig(level=logging.CRITICAL)
-    if arguments.run is not advertise.keep:
-        # What gRPC's core writes on standard error by itself is for its developers; a command that is run has an environment of its own.
+    if argv is None and arguments.run is not advertise.keep:
+        # This process is the command line: what gRPC's core writes on standard error is for its developers. `advertise` hands its
+        # environment on to the command that it runs.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         settings = load() if load else _settings(arguments)
