@@ -12,10 +12,9 @@ from discovery.tests.balancing.callers import Caller
 from discovery.tests.balancing.servers import GREETER, instances
 from discovery.tests.etcds import KINDS, Kind
 from discovery.tests.waiting import eventually
-from grpc_discovery.balancing.cache import InstanceCache
-from grpc_discovery.balancing.resolver import Resolver
+from grpc_discovery.balancing.resolver import InstanceCache, Resolver
 from grpc_discovery.discovery import Discovery
-from grpc_discovery.registry.interface import Names, Registry, RegistryUnavailable
+from grpc_discovery.registry.interface import Names, RegistryUnavailable
 from grpc_discovery.settings import Settings
 from infra.etcd import Etcd
 from infra.ports import free_port
@@ -63,15 +62,11 @@ class ScriptedRegistry:
     async def close(self) -> None: ...
 
 
-def resolver(
-    registry: ScriptedRegistry, empty_wait: float, remembered: dict[str, str] | None = None
-) -> tuple[Resolver, list[dict[str, str]]]:
+def resolver(registry: ScriptedRegistry, empty_wait: float) -> tuple[Resolver, list[dict[str, str]]]:
     taken: list[dict[str, str]] = []
-
-    async def opened() -> Registry:
-        return registry
-
-    return Resolver(GREETER, opened, empty_wait, remembered or {}, taken.append), taken
+    found = Resolver(GREETER, registry, empty_wait, InstanceCache(None))
+    found.listeners.add(lambda _: taken.append(found.instances))
+    return found, taken
 
 
 async def test_an_empty_list_is_believed_only_after_a_while() -> None:

@@ -1,138 +1,164 @@
-"""A call over a pool of instances, whatever its kind: what grpc.aio's own calls offer besides requests and responses.
+"""The four kinds of calls over a pool of instances. Each is what grpc.aio's own is: awaited, iterated, read, written.
 
-A call is made on one instance after the other until one has it: that attempt then is the call. The four kinds stand in kinds.py.
+A call is made on one instance after the other until one has it: that attempt then is the call. One message can be sent again before the first
+response, where that does no harm; a stream of requests is balanced at its begin and not repeated.
 """
 
 import asyncio
+import random
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Generator
+from functools import partialmethod
 from typing import Any
 
 import grpc
 from grpc import aio
 
-from grpc_discovery.balancing.endpoint import Endpoint
+from grpc_discovery.balancing.endpoint import Ejection, Endpoint
 from grpc_discovery.balancing.pool import Pool
 
-# Between two looks of a call that waits without end.
-_WAIT_SECONDS = 60.0
-_CANCELLED = "Locally cancelled by application!"
-
-Begin = Callable[[Endpoint, float | None], Any]
+Seconds = float | None
+Begin = Callable[[Endpoint, Seconds], Any]
 """Begins an attempt on an instance, with so many seconds to go (None: no end), and returns grpc.aio's call."""
+_WORTH_REPEATING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def was_not_sent(error: aio.AioRpcError) -> bool:
+    """Whether there was no connection to send the call on; only the text tells, and test_retry.py holds it against a real refusal."""
+    text = error.details() or ""
+    return error.code() is grpc.StatusCode.UNAVAILABLE and text.startswith("failed to connect to all addresses")
+
+
+def is_worth_repeating(error: aio.AioRpcError) -> bool:
+    """Whether another instance may do better. A message that is too large, which only the text tells, is so everywhere."""
+    return error.code() in _WORTH_REPEATING and "message larger than max" not in (error.details() or "").lower()
 
 
 class Call(aio.Call):
-    """What the four kinds share: the task that finds an instance, and what is known of the call afterwards."""
+    """What all kinds share: the task that finds an instance, and what is known of the call afterwards."""
 
-    def __init__(
-        self, pool: Pool, begin: Begin, *, idempotent: bool, timeout: float | None, patience: float | None
-    ) -> None:
-        """`timeout` is the call's, in seconds; `patience` is how long it waits for an instance where it has none; None for no end."""
+    def __init__(self, pool: Pool, begin: Begin, idempotent: bool, timeout: Seconds, patience: Seconds) -> None:
+        """`timeout` is the call's, in seconds. Without one it waits `patience` seconds for an instance where it has none. None: no end."""
         self._pool, self._begin, self._idempotent, self._patience = pool, begin, idempotent, patience
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._attempt: Any = None
+        self._began = 0.0
         self._error: aio.AioRpcError | None = None
-        self._cancelled = False
+        # Committed is a call of whose attempt the caller has seen something, so that no other may take its place.
+        self._cancelled = self._is_rerouted = self._was_moved = self._is_committed = False
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> Any:
-        """Make the call, or as much of it as needs an instance; what comes of it, or None with `_error` set."""
+        """Make attempts until one is the call. Returns what it began with, or None with `_error` set."""
+        self._pool.budget.count_call()
+        tried: list[Endpoint] = []
         try:
-            return await self._make()
-        except aio.AioRpcError as error:
-            self._error = error
+            while endpoint := await self._choose(tried):
+                try:
+                    return await self._try(endpoint)
+                except aio.AioRpcError as error:
+                    self._error = error
+                    if not await self._goes_elsewhere(endpoint, error):
+                        break
+                except asyncio.CancelledError:
+                    if not self._is_rerouted or self._task.cancelling():
+                        raise
+                    self._is_rerouted = False
+                if endpoint in tried:
+                    await asyncio.sleep(random.uniform(0.01, 0.05))
+                tried.append(endpoint)
         except asyncio.CancelledError:
             self._cancelled, self._error = True, None
             raise
-        return None
 
-    async def _make(self) -> Any:
-        """See the kinds."""
-        raise NotImplementedError
-
-    def _seconds_left(self) -> float | None:
-        """What is left of the call's time. Raises AioRpcError when nothing is."""
-        if self._deadline is None:
-            return None
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise self._error or self._unavailable()
-        return left
-
-    async def _choose(self, tried: list[Endpoint]) -> tuple[Endpoint, float | None]:
-        """An instance, as soon as there is one, and the time left then. Raises AioRpcError when the time is over before that."""
-        give_up = None if self._patience is None else time.monotonic() + self._patience
-        while True:
-            left = self._seconds_left()
-            endpoint = self._pool.choose(tried)
-            if endpoint is not None:
-                return endpoint, left
+    async def _choose(self, tried: list[Endpoint]) -> Endpoint | None:
+        """An instance, as soon as there is one; None, with `_error` set, when the time is over before that."""
+        until = self._deadline or (self._patience and time.monotonic() + self._patience)
+        while (left := 60.0 if until is None else until - time.monotonic()) > 0:
             if self._pool.is_closed:
                 raise aio.UsageError("Channel is closed.")
-            wait = left if left is not None else give_up - time.monotonic() if give_up is not None else _WAIT_SECONDS
-            if wait <= 0:
-                raise self._error or self._unavailable()
-            await self._pool.wait_for_change(wait)
-
-    def _unavailable(self) -> aio.AioRpcError:
+            if endpoint := self._pool.choose(tried):
+                return endpoint
+            await self._pool.wait_for_change(left)
         details = f"no instance of {self._pool.name} can be called: {self._pool.describe()}"
-        return aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), details, None)
+        unavailable = aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), details, None)
+        self._error = self._error or unavailable
+        return None
 
-    async def _settled(self) -> None:
-        """Return when it is known which attempt is the call, or that there is none."""
-        await asyncio.wait([self._task])
+    async def _try(self, endpoint: Endpoint) -> Any:
+        """The first response of an attempt. Raises AioRpcError, and CancelledError also when it is rerouted."""
+        self._began = time.monotonic()
+        attempt = self._attempt = self._begin(endpoint, self.time_remaining())
+        endpoint.begin(attempt, waits=True, reroute=self._reroute if self._idempotent else None)
+        try:
+            response = await self._first_response(attempt)
+        except BaseException:
+            attempt.cancel()
+            endpoint.end(attempt)
+            raise
+        self._error = None
+        endpoint.record_answer(attempt)
+        return response
 
-    async def _told(self, of_error: Callable[[aio.AioRpcError], Any], of_attempt: str, when_cancelled: Any) -> Any:
-        """Something about the call, from where it is known: its error, its attempt, or that it was cancelled before it had one."""
-        await self._settled()
-        if self._error is not None:
-            return of_error(self._error)
-        if self._attempt is None or (self._cancelled and not self._attempt.done()):
-            return when_cancelled
-        return await getattr(self._attempt, of_attempt)()
+    async def _first_response(self, attempt: Any) -> Any:
+        return await attempt
 
-    async def initial_metadata(self) -> aio.Metadata:
-        """What the instance sent before its first response."""
-        return await self._told(lambda error: error.initial_metadata(), "initial_metadata", aio.Metadata())  # type: ignore[no-any-return]
+    def _reroute(self) -> None:
+        self._is_rerouted = True
+        self._attempt.cancel()
 
-    async def trailing_metadata(self) -> aio.Metadata:
-        """What the instance sent with its status."""
-        return await self._told(lambda error: error.trailing_metadata(), "trailing_metadata", aio.Metadata())  # type: ignore[no-any-return]
+    async def _goes_elsewhere(self, endpoint: Endpoint, error: aio.AioRpcError) -> bool:
+        """Whether another instance is asked after this failure."""
+        if was_not_sent(error):
+            endpoint.mark_unreachable()
+            return True
+        if endpoint.record_failure(error, time.monotonic() - self._began):
+            self._pool.eject(endpoint, Ejection.FAILING)
+        if self._is_committed:
+            return False
+        if error.code() is not grpc.StatusCode.CANCELLED:
+            return self._idempotent and is_worth_repeating(error) and self._pool.budget.take()
+        # A server that stops answers so to what it had not begun, once; from any other it is the answer.
+        if self._was_moved or not await endpoint.is_stopping() or not self._pool.budget.take():
+            return False
+        self._was_moved = True
+        endpoint.mark_unreachable()
+        return True
 
-    async def code(self) -> grpc.StatusCode:
-        """The status, when the call is over."""
-        return await self._told(lambda error: error.code(), "code", grpc.StatusCode.CANCELLED)  # type: ignore[no-any-return]
-
-    async def details(self) -> str:
-        """The status' text, when the call is over."""
-        return await self._told(lambda error: error.details() or "", "details", _CANCELLED)  # type: ignore[no-any-return]
-
-    async def debug_error_string(self) -> str:
-        """What gRPC knows more about a failure."""
-        return await self._told(lambda error: error.debug_error_string() or "", "debug_error_string", "")  # type: ignore[no-any-return]
-
-    async def wait_for_connection(self) -> None:
-        """Return when the call is on an instance. Raises AioRpcError when none could be reached."""
-        await self._settled()
+    async def _found(self) -> Any:
+        """What the attempt that is the call began with. Raises AioRpcError."""
+        found = await self._task
         if self._error is not None:
             raise self._error
+        return found
+
+    async def _told(self, what: str, when_cancelled: Any = None) -> Any:
+        """Something about the call, from where it is known: its error, its attempt, or that it was cancelled before it had one."""
+        await asyncio.wait([self._task])
+        if self._error is not None:
+            return getattr(self._error, what)()
+        if self._attempt is None or (self._cancelled and not self._attempt.done()):
+            return when_cancelled or aio.Metadata()
+        return await getattr(self._attempt, what)()
+
+    initial_metadata = partialmethod(_told, "initial_metadata")
+    trailing_metadata = partialmethod(_told, "trailing_metadata")
+    code = partialmethod(_told, "code", grpc.StatusCode.CANCELLED)
+    details = partialmethod(_told, "details", "Locally cancelled by application!")
+
+    async def wait_for_connection(self) -> None:
+        await asyncio.shield(self._found())
 
     def cancelled(self) -> bool:
-        """Whether the call was cancelled on this side."""
-        return self._cancelled or bool(self._attempt is not None and self._task.done() and self._attempt.cancelled())
+        return self._cancelled or bool(self._task.done() and self._attempt and self._attempt.cancelled())
 
     def done(self) -> bool:
-        """Whether the call is over."""
         return self._task.done() and (self._error is not None or self._attempt is None or bool(self._attempt.done()))
 
     def time_remaining(self) -> float | None:
-        """Seconds until the deadline; None where the call has none."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def cancel(self) -> bool:
-        """Cancel the call; False when it is over already."""
         if self.done():
             return False
         self._cancelled = True
@@ -142,11 +168,80 @@ class Call(aio.Call):
         return True
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Call `callback` with this call when it is over."""
-        self._task.add_done_callback(partial(self._tell_done, callback))
+        def look(_: object) -> None:
+            if self.done():
+                callback(self)
+            else:
+                self._attempt.add_done_callback(look)
 
-    def _tell_done(self, callback: Callable[[Any], None], _task: object) -> None:
-        if self._attempt is None or self._attempt.done():
-            callback(self)
-        else:
-            self._attempt.add_done_callback(lambda _: callback(self))
+        self._task.add_done_callback(look)
+
+
+class UnaryUnaryCall(Call, aio.UnaryUnaryCall[Any, Any]):
+    """One request, one response."""
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._found().__await__()
+
+
+class _Responses(Call):
+    """A call with a stream of responses: iterate it, or read it."""
+
+    _first: Any = None
+
+    async def read(self) -> Any:
+        await self._found()
+        first, self._first = self._first, None
+        return await self._attempt.read() if first is None else first
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while (response := await self.read()) is not aio.EOF:  # type: ignore[attr-defined]  # the stubs leave it out
+            yield response
+
+
+class UnaryStreamCall(_Responses, aio.UnaryStreamCall[Any, Any]):
+    """One request, a stream of responses."""
+
+    async def _first_response(self, attempt: Any) -> Any:
+        self._first = await attempt.read()
+
+    async def initial_metadata(self) -> Any:
+        """As soon as it has come, which may be before the first response."""
+        while not self._task.done():
+            attempt = self._attempt
+            is_live = attempt is not None and not attempt.done()
+            sent = asyncio.ensure_future(attempt.initial_metadata() if is_live else asyncio.sleep(0.01))
+            await asyncio.wait([sent, self._task], return_when=asyncio.FIRST_COMPLETED)
+            if is_live and sent.done() and not sent.cancelled() and not attempt.done():
+                self._is_committed = True
+                return sent.result()
+            sent.cancel()
+        return await super().initial_metadata()
+
+
+class _Requests(Call):
+    """A call with a stream of requests: given as an iterator, or written one by one."""
+
+    async def _try(self, endpoint: Endpoint) -> Any:
+        self._attempt = self._begin(endpoint, self.time_remaining())
+        endpoint.begin(self._attempt, waits=False)
+
+    async def write(self, request: Any) -> None:
+        await self._found()
+        await self._attempt.write(request)
+
+    async def done_writing(self) -> None:
+        await self._found()
+        await self._attempt.done_writing()
+
+
+class StreamUnaryCall(_Requests, aio.StreamUnaryCall[Any, Any]):
+    """A stream of requests, one response."""
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        yield from self._found().__await__()
+        return (yield from self._attempt.__await__())
+
+
+class StreamStreamCall(_Requests, _Responses, aio.StreamStreamCall[Any, Any]):
+    """A stream of requests, a stream of responses."""
