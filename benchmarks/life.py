@@ -52,7 +52,7 @@ async def starts(point: Address, folder: Path, console: Console) -> None:
             began = time.perf_counter()
             service.start()
             try:
-                async with aclosing(registry.watch("CommentsService")) as lists:  # type: ignore[type-var]
+                async with aclosing(registry.watch("CommentsService")) as lists:
                     async for instances in lists:
                         if f"127.0.0.1:{port}" in instances.values():
                             break

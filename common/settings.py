@@ -20,7 +20,7 @@ from grpc_discovery.settings import DnsSettings as LibraryDnsSettings
 from grpc_discovery.settings import EtcdSettings as LibraryEtcdSettings
 from grpc_discovery.settings import ListenSettings as LibraryListenSettings
 from grpc_discovery.settings import RegistrySettings as LibraryRegistrySettings
-from grpc_discovery.tls import TlsFiles
+from grpc_discovery.settings import TlsFiles
 
 PREFIX = "KILLRVIDEO_"
 

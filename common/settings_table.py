@@ -1,31 +1,40 @@
-"""The table of settings in the README, generated from the settings classes: `python -m common.settings_table` rewrites it in place."""
+"""The tables of settings in our README and the library's, generated from the settings classes.
+
+`python -m common.settings_table` rewrites them in place.
+"""
 
 import types
 import typing
 from pathlib import Path
 
+import grpc_discovery
 from common.settings import PREFIX, Settings
 from grpc_discovery.environment import leaves, variable_of
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+TABLES: dict[Path, tuple[type[grpc_discovery.Settings], str]] = {
+    ROOT / "README.md": (Settings, PREFIX),
+    ROOT / "discovery" / "README.md": (grpc_discovery.Settings, ""),
+}
+"""The pages, and for each the settings and the prefix that its table shows."""
 BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
 
 
-def table() -> str:
+def with_table(page: Path) -> str:
+    """The text of a page with the present table between its two marks."""
+    head, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    return head + BEGIN + _table(*TABLES[page]) + END + rest.split(END)[1]
+
+
+def _table(settings: type[grpc_discovery.Settings], prefix: str) -> str:
     """One line a setting: name, what is allowed, default, what it is for."""
     lines = ["| Setting | Takes | Default | What it is for |", "|---|---|---|---|"]
-    for _, field in leaves(Settings):
+    for _, field in leaves(settings):
         default = "" if field.default in (None, "") else f"`{field.default}`"
         lines.append(
-            f"| `{PREFIX}{variable_of(field)}` | {_kind(field.annotation)} | {default} | {field.description} |"
+            f"| `{prefix}{variable_of(field)}` | {_kind(field.annotation)} | {default} | {field.description} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def with_table(text: str) -> str:
-    """`text` with the present table between its two marks."""
-    head, rest = text.split(BEGIN)
-    return head + BEGIN + table() + END + rest.split(END)[1]
 
 
 def _kind(annotation: object) -> str:
@@ -45,4 +54,5 @@ def _kind(annotation: object) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text()))
+    for each in TABLES:
+        each.write_text(with_table(each), encoding="utf-8")

@@ -61,7 +61,7 @@ async def _session(settings: Settings, points: list[Address], statements: list[S
 
 
 async def _advertised_contact_points(registry: Registry) -> list[Address]:
-    async with aclosing(registry.watch(CASSANDRA)) as lists:  # type: ignore[type-var]
+    async with aclosing(registry.watch(CASSANDRA)) as lists:
         first = True
         async for instances in lists:
             if instances:

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import grpc_discovery
-from discovery.tests import settings_table
 
 LIBRARY = Path(__file__).parent.parent
 SOURCE = LIBRARY / "src" / "grpc_discovery"
@@ -34,10 +33,6 @@ def test_the_service_and_the_caller_are_whole_programs_and_short() -> None:
     for name, code in whole.items():
         assert code == _example(name)
         assert len([line for line in code.splitlines() if line.strip()]) <= MAX_LINES[name]
-
-
-def test_the_table_of_settings_is_that_of_the_models() -> None:
-    assert settings_table.with_table(README) == README, "python -m discovery.tests.settings_table writes it anew"
 
 
 def test_every_public_name_is_in_the_table_of_names_and_nothing_else() -> None:

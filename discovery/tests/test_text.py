@@ -1,19 +1,26 @@
 """What is said of the library's code as a whole: of whom it does not speak, what importing it does, its size, its docstrings."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
+
 import grpc_discovery
 
 LIBRARY = Path(__file__).parent.parent
 SOURCE = LIBRARY / "src" / "grpc_discovery"
-MAX_LINES, MAX_FILE, MAX_FUNCTION = 6850, 300, 45
+MAX_LINES, MAX_FILE, MAX_FUNCTION = 4500, 300, 45
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+# A method of a registry, a channel or a call that implements one of these says no more than they do.
+_INTERFACES = [grpc_discovery.Registry, *filter(inspect.isclass, [*vars(grpc).values(), *vars(grpc.aio).values()])]
+_INHERITED = {name for interface in _INTERFACES for name in vars(interface)}
 
 
 def _texts() -> Iterator[tuple[Path, str]]:
@@ -65,7 +72,10 @@ assert not extras, f"packages of extras: {extras}"
 def test_it_stays_small() -> None:
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in _modules()}
     assert {path.name: count for path, count in lines.items() if count > MAX_FILE} == {}
-    assert sum(lines.values()) <= MAX_LINES
+    written = [line.strip() for path in _modules() for line in path.read_text(encoding="utf-8").splitlines()]
+    assert sum(1 for line in written if line and not line.startswith("#")) <= MAX_LINES, (
+        "blank lines and comments are free"
+    )
 
 
 def test_no_function_is_long() -> None:
@@ -81,7 +91,12 @@ def test_every_module_and_everything_public_in_it_says_what_it_is_for() -> None:
     silent = []
     for path in _modules():
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        silent += [f"{path.name}: {name}" for name, node in [("the module", tree), *_public(tree)] if not _doc(node)]
+        documented = _INHERITED if path.parent.name in ("registry", "balancing") else set()
+        silent += [
+            f"{path.name}: {name}"
+            for name, node in [("the module", tree), *_public(tree)]
+            if not _doc(node) and name.rpartition(".")[2] not in documented
+        ]
     assert silent == []
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import tempfile
 import time
 import urllib.request
 import uuid
@@ -10,11 +11,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import grpc
 
 from discovery.tests.proxy import Proxy
+from discovery.tests.storm import STORMS
+from discovery.tests.storm import storm as let_storm
 from grpc_discovery import Registration, Registry, RegistryUnavailable, State, open_registry
 from grpc_discovery.balancing.endpoint import Health
 from protos import comments_pb2 as comments
@@ -392,6 +396,22 @@ async def scaling(world: World) -> list[Measured]:
     ]
 
 
+async def storm(world: World) -> list[Measured]:
+    """Many instances and callers at once at an etcd with users of its own, and again after its restart. The TTL is always 10 s."""
+    rows = []
+    for plan in STORMS.values():
+        with tempfile.TemporaryDirectory(dir=world.folder) as folder:
+            measured = await let_storm(plan, Path(folder))
+        who = f"{plan.kind.discovery} with users, {plan.instances} instances and {plan.callers} callers at once"
+        for fault, seconds in ((who, measured.start), (f"{who}, etcd restarted", measured.restart)):
+            rows += [
+                Measured("18", f"{fault}: all registered", plan.bound, seconds.registered),
+                Measured("18", f"{fault}: all callers have all lists", plan.bound, seconds.following),
+            ]
+        rows.append(Measured("18", f"{who}: entries lost", 0, measured.lost, "entries"))
+    return rows
+
+
 TRIALS: dict[str, Trial] = {
     trial.__name__.replace("_", "-"): trial
     for trial in (
@@ -409,6 +429,7 @@ TRIALS: dict[str, Trial] = {
         watch_broken,
         rolling_restart,
         scaling,
+        storm,
     )
 }
 SHORT = ("port-taken", "killed", "key-deleted", "paused", "watch-broken", "rolling-restart")
@@ -422,7 +443,7 @@ def _has(seen: list[dict[str, str]], instance: str) -> bool:
 async def _follow(registry: Registry, seen: list[dict[str, str]]) -> None:
     while True:
         try:
-            async with aclosing(registry.watch("Watched")) as lists:  # type: ignore[type-var]
+            async with aclosing(registry.watch("Watched")) as lists:
                 async for instances in lists:
                     seen.append(instances)
         except RegistryUnavailable:

@@ -42,7 +42,7 @@ async def test_a_caller_shows_its_certificate_and_its_token_and_checks_the_serve
     settings = Settings.load(**values)
     async with Services.from_settings(settings) as services:
         await services.comments.GetVideoComments(QUESTION, timeout=10)
-    assert instance.shown == "Bearer a-token"
+    assert instance.metadata["authorization"] == "Bearer a-token"
     async with Services.from_settings(settings.replace(client_ca=stranger.certificate)) as services:
         with pytest.raises(aio.AioRpcError):
             await services.comments.GetVideoComments(QUESTION, timeout=1)

@@ -1,8 +1,12 @@
-"""The README tells the truth where a test can see it."""
+"""The READMEs tell the truth where a test can see it."""
 
-from common.settings_table import README, with_table
+from pathlib import Path
+
+import pytest
+
+from common.settings_table import TABLES, with_table
 
 
-def test_the_table_of_settings_is_that_of_the_settings_class() -> None:
-    text = README.read_text()
-    assert with_table(text) == text, "run `python -m common.settings_table`"
+@pytest.mark.parametrize("page", TABLES, ids=lambda page: page.parent.name)
+def test_the_table_of_settings_is_that_of_the_settings_class(page: Path) -> None:
+    assert with_table(page) == page.read_text(encoding="utf-8"), "run `python -m common.settings_table`"

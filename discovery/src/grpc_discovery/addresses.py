@@ -7,10 +7,12 @@ to which `unix:/any.sock` or `dns://server/name` would be targets too.
 import ipaddress
 import re
 import socket
+from contextlib import suppress
 from typing import NamedTuple
 
 _MAX_PORT = 65_535
 _MAX_NAME = 255
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[^]]*\]|[^:]*)(:(?P<port>[^:]*))?")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
 _SERVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")
 # What keys of both interfaces of etcd can hold: v2 hides names that begin with an underscore, and a slash would make a directory.
@@ -39,36 +41,29 @@ class Address(NamedTuple):
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine's loopback, written as an address or as `localhost`."""
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return host == "localhost"
 
 
 def is_unspecified(host: str) -> bool:
     """Whether a host means 'all interfaces' (0.0.0.0, ::), which one can listen on and nobody can dial."""
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
+    return False
 
 
 def parse_host(text: str) -> str:
     """A host without a port: an IPv4 or IPv6 address (brackets are taken off) or a DNS name. Raises ValueError."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if ":" in bare:
-        try:
+    with suppress(ValueError):
+        if ":" in bare:
             return str(ipaddress.IPv6Address(bare))
-        except ValueError:
-            raise ValueError(f"is no host (an IP address or a name, without scheme and port): {text!r}") from None
-    if bare != text or len(bare) > _MAX_NAME or not _HOST_NAME.fullmatch(bare):
-        raise ValueError(f"is no host (an IP address or a name, without scheme and port): {text!r}")
-    if bare.replace(".", "").isdigit():
-        try:
-            ipaddress.IPv4Address(bare)
-        except ValueError:
-            raise ValueError(f"is no IPv4 address: {text!r}") from None
-    return bare
+        if text.replace(".", "").isdigit():
+            return str(ipaddress.IPv4Address(text))
+        if len(text) <= _MAX_NAME and _HOST_NAME.fullmatch(text):
+            return text
+    raise ValueError(f"is no host (an IP address or a name, without scheme and port): {text!r}")
 
 
 def parse_address(text: str, default_port: int | None = None) -> Address:
@@ -76,37 +71,20 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
 
     An IPv6 address without brackets is taken only where a default port makes clear what its last part is.
     """
-    wrong = f"is not host:port: {text!r}"
-    host, port = text, ""
-    if text.startswith("["):
-        inside, closed, port = text.partition("]")
-        host = f"{inside}]"
-        if not closed or (port and not port.startswith(":")):
-            raise ValueError(wrong)
-        if port == ":":
-            raise ValueError(wrong)
-        port = port.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-        if not port:
-            raise ValueError(wrong)
-    elif text.count(":") > 1 and default_port is None:
-        raise ValueError(f"{wrong}; an IPv6 address stands in brackets: [::1]:8080")
-    if not port:
-        if default_port is None:
-            raise ValueError(wrong)
+    parts = _HOST_AND_PORT.fullmatch(text)
+    host, port = (parts["host"], parts["port"]) if parts else (text, None)
+    if port is None and default_port:
         return Address(parse_host(host), default_port)
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT):
-        raise ValueError(f"{wrong} (a port is a number from 1 to {_MAX_PORT})")
+    if parts is None:
+        raise ValueError(f"is not host:port: {text!r}; an IPv6 address stands in brackets: [::1]:8080")
+    if not (port and port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT):
+        raise ValueError(f"is not host:port: {text!r} (a port is a number from 1 to {_MAX_PORT})")
     return Address(parse_host(host), int(port))
 
 
 def parse_addresses(text: str, default_port: int | None = None) -> list[Address]:
     """Addresses with commas between them. Raises ValueError also where there is none, as in `,`."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise ValueError(f"holds an empty address: {text!r}")
-    return [parse_address(part, default_port) for part in parts]
+    return [parse_address(part.strip(), default_port) for part in text.split(",")]
 
 
 def parse_dialable(text: str) -> Address:
@@ -120,11 +98,11 @@ def parse_dialable(text: str) -> Address:
 def parse_named_lists(text: str) -> dict[str, str]:
     """`Comments=a:1,b:2;Ratings=c:3` as {name: text behind the sign}. Raises ValueError for a part without a name."""
     lists = {}
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        name, sign, value = part.partition("=")
-        if not sign or not name.strip() or not value.strip():
+    for part in filter(None, map(str.strip, text.split(";"))):
+        name, _, value = map(str.strip, part.partition("="))
+        if not name or not value:
             raise ValueError(f"is not Name=addresses: {part!r}")
-        lists[check_service_name(name.strip())] = value.strip()
+        lists[check_service_name(name)] = value
     return lists
 
 
@@ -138,9 +116,8 @@ def check_service_name(name: str) -> str:
 def check_instance_name(name: str) -> str:
     """The name, if it can be one of an instance in every registry. Raises ValueError."""
     if len(name) > _MAX_NAME or not _INSTANCE_NAME.fullmatch(name):
-        raise ValueError(
-            f"is no name of an instance (letters, digits and . _ : @ [ ] + ~ = -, a letter or digit first): {name!r}"
-        )
+        allowed = "letters, digits and . _ : @ [ ] + ~ = -, a letter or digit first"
+        raise ValueError(f"is no name of an instance ({allowed}): {name!r}")
     return name
 
 
@@ -155,15 +132,11 @@ def own_address() -> str:
     Not what /etc/hosts says of the own name, which is 127.0.1.1 on Debian. Asking for a route sends nothing.
     """
     for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect((elsewhere, 9))
-                found = str(probe.getsockname()[0])
-        except OSError:
-            continue
-        if not is_unspecified(found):
-            return found
-    try:
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((elsewhere, 9))
+            found = str(probe.getsockname()[0])
+            if not is_unspecified(found):
+                return found
+    with suppress(OSError):
         return socket.gethostbyname(socket.gethostname())
-    except OSError:
-        return "127.0.0.1"
+    return "127.0.0.1"

@@ -7,6 +7,7 @@ GREETER_ETCD_PASSWORD_FILE=/run/secrets/password stands for GREETER_ETCD_PASSWOR
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,15 +15,30 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+# pydantic's reasons are written for programmers; those that settings can meet, in our own words.
+_REASONS = {
+    "value_error": "{error}",
+    "int_parsing": "is not a whole number",
+    "float_parsing": "is not a number",
+    "bool_parsing": "is neither true nor false",
+    "greater_than_equal": "must be at least {ge:g}",
+    "greater_than": "must be more than {gt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be one of {expected}",
+    "string_pattern_mismatch": "does not have the form {pattern}",
+}
+
 
 class SettingsError(ValueError):
     """Settings that cannot be used. Its text has a sentence a line, each with the setting's name, its value and what is wrong with it."""
 
 
-def setting(variable: str, default: Any, description: str, *, secret_file: bool = False, **bounds: Any) -> Any:
+def setting(
+    variable: str, default: Any, description: str | None = None, *, secret_file: bool = False, **bounds: Any
+) -> Any:
     """A field that is read from <prefix><variable>; with `secret_file` also from the file that <prefix><variable>_FILE names.
 
-    `bounds` are those of pydantic's Field (ge, le, pattern ...).
+    Without a description the text below the field is it. `bounds` are those of pydantic's Field (ge, le, pattern ...).
     """
     extra: dict[str, Any] = {"variable": variable, "secret_file": secret_file}
     return Field(default=default, description=description, json_schema_extra=extra, **bounds)
@@ -31,7 +47,7 @@ def setting(variable: str, default: Any, description: str, *, secret_file: bool 
 class Section(BaseModel):
     """A group of settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class EnvironmentSettings(Section):
@@ -45,21 +61,23 @@ class EnvironmentSettings(Section):
 
         An empty variable counts as not set. Raises SettingsError.
         """
-        given = cls.prepare({**_named(prefix, os.environ if environment is None else environment), **_upper(values)})
-        nested: dict[str, Any] = {"prefix": prefix}
-        for path, field in leaves(cls):
-            value = _value(given, field, prefix)
-            if value is not None:
-                section = nested
-                for name in path[:-1]:
-                    section = section.setdefault(name, {})
-                section[path[-1]] = value
-        if unknown := sorted(_upper(values).keys() - {variable_of(field) for _, field in leaves(cls)}):
+        fields, variables = dict(leaves(cls)), os.environ if environment is None else environment
+        chosen = {name.upper(): value for name, value in values.items()}
+        if unknown := sorted(chosen.keys() - {variable_of(field) for field in fields.values()}):
             raise SettingsError(f"there is no setting {', '.join(unknown)}")
+        named = {name.removeprefix(prefix): value for name, value in variables.items() if name.startswith(prefix)}
+        given = cls.prepare({**named, **chosen})
+        nested: dict[str, Any] = {"prefix": prefix}
+        for (*sections, name), field in fields.items():
+            if (value := _value(given, field, prefix)) is not None:
+                holder = nested
+                for section in sections:
+                    holder = holder.setdefault(section, {})
+                holder[name] = value
         try:
             return cls.model_validate(nested)
         except ValidationError as error:
-            raise SettingsError("\n".join(_sentence(cls, prefix, each) for each in error.errors())) from None
+            raise SettingsError("\n".join(_sentence(fields, prefix, fault) for fault in error.errors())) from None
 
     @classmethod
     def load(cls, prefix: str, **values: Any) -> Self:
@@ -78,11 +96,11 @@ class EnvironmentSettings(Section):
     def replace(self, **values: Any) -> Self:
         """A copy with other values, by flat names in lower case. Raises SettingsError."""
         kept = {
-            variable: value
+            variable_of(field).lower(): value
             for path, field in leaves(type(self))
-            if (variable := variable_of(field)) and (value := _at(self, path)) != field.default
+            if (value := attrgetter(".".join(path))(self)) != field.default
         }
-        return type(self).from_environment(self.prefix, {}, **{**_lower(kept), **values})
+        return type(self).from_environment(self.prefix, {}, **{**kept, **values})
 
     def variable(self, name: str) -> str:
         """The environment variable of a flat name, for messages."""
@@ -100,83 +118,37 @@ def leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple
 
 def variable_of(field: FieldInfo) -> str:
     """The flat name of a field; '' for one that is not read from the environment."""
-    extra = field.json_schema_extra
-    return str(extra.get("variable", "")) if isinstance(extra, dict) else ""
+    return str(_declared(field).get("variable", ""))
 
 
-def _named(prefix: str, environment: Mapping[str, str]) -> dict[str, object]:
-    return {name.removeprefix(prefix): value for name, value in environment.items() if name.startswith(prefix)}
-
-
-def _upper(values: Mapping[str, object]) -> dict[str, object]:
-    return {name.upper(): value for name, value in values.items()}
-
-
-def _lower(values: Mapping[str, object]) -> dict[str, object]:
-    return {name.lower(): value for name, value in values.items()}
+def _declared(field: FieldInfo) -> Mapping[str, object]:
+    """What setting() says of a field."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 def _value(given: Mapping[str, object], field: FieldInfo, prefix: str) -> object:
     """What was given for a field: the value, or the contents of the file that holds it; None for nothing."""
     variable = variable_of(field)
-    value = given.get(variable)
-    if value not in (None, ""):
-        return value
-    extra = field.json_schema_extra
-    path = given.get(f"{variable}_FILE") if isinstance(extra, dict) and extra.get("secret_file") else None
-    if not path:
-        return None
+    value, file = given.get(variable), f"{variable}_FILE"
+    path = given.get(file) if _declared(field).get("secret_file") else None
+    if value not in (None, "") or not path:
+        return None if value == "" else value
     try:
         # A byte order mark, which some editors put in front, is no part of a secret.
         return Path(str(path)).read_text(encoding="utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise SettingsError(f"{prefix}{variable}_FILE={path} is not a text file in UTF-8") from None
+        raise SettingsError(f"{prefix}{file}={path} is not a text file in UTF-8") from None
     except OSError as error:
-        raise SettingsError(f"{prefix}{variable}_FILE={path} cannot be read: {error.strerror}") from None
+        raise SettingsError(f"{prefix}{file}={path} cannot be read: {error.strerror}") from None
 
 
-def _at(model: BaseModel, path: tuple[str, ...]) -> object:
-    value: object = model
-    for name in path:
-        value = getattr(value, name)
-    return value
-
-
-def _sentence(model: type[BaseModel], prefix: str, fault: ErrorDetails) -> str:
+def _sentence(fields: Mapping[tuple[str, ...], FieldInfo], prefix: str, fault: ErrorDetails) -> str:
     """What is wrong with one setting, in one sentence; a secret's value is not shown."""
-    field = next((field for path, field in leaves(model) if path == fault["loc"]), None)
+    known = _REASONS.get(fault["type"])
+    reason = known.format(**fault.get("ctx", {})) if known else fault["msg"]
+    field = fields.get(tuple(str(name) for name in fault["loc"]))
     if field is None:
         # Settings that do not go together: the reason names them.
-        return f"wrong settings: {_reason(fault).replace('{prefix}', prefix)}"
-    extra = field.json_schema_extra
-    hidden = isinstance(extra, dict) and extra.get("secret_file")
-    value = "(hidden)" if hidden else repr(fault["input"])
-    return f"wrong setting {prefix}{variable_of(field)}={value}: {_reason(fault)}"
-
-
-def _reason(fault: ErrorDetails) -> str:
-    """The reason in our own words: pydantic's are written for programmers."""
-    context = fault.get("ctx", {})
-    match fault["type"]:
-        case "value_error":
-            return str(context["error"])
-        case "int_parsing" | "int_type" | "int_from_float":
-            return "is not a whole number"
-        case "float_parsing" | "float_type":
-            return "is not a number"
-        case "bool_parsing" | "bool_type":
-            return "is neither true nor false"
-        case "greater_than_equal":
-            return f"must be at least {context['ge']:g}"
-        case "greater_than":
-            return f"must be more than {context['gt']:g}"
-        case "less_than_equal":
-            return f"must be at most {context['le']:g}"
-        case "literal_error":
-            return f"must be one of {context['expected']}"
-        case "string_pattern_mismatch":
-            return f"does not have the form {context['pattern']}"
-        case "string_too_short":
-            return f"must have at least {context['min_length']} characters"
-        case _:
-            return fault["msg"]
+        return f"wrong settings: {reason.replace('{prefix}', prefix)}"
+    value = "(hidden)" if _declared(field).get("secret_file") else repr(fault["input"])
+    return f"wrong setting {prefix}{variable_of(field)}={value}: {reason}"

@@ -48,9 +48,8 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(inside(), self.loop)
         try:
             return future.result(timeout)
-        except BaseException:
-            future.cancel()
-            raise
+        finally:
+            future.cancel()  # which does nothing to one that has ended
 
     def close(self) -> None:
         """End the thread. What is still under way there, such as calls that were cut off, has a second to end."""
@@ -68,7 +67,7 @@ class LoopThread:
 def refuse_after_fork(process: int) -> None:
     """Raise RuntimeError in another process than `process`, one that was forked from it: gRPC's calls would hang there for ever."""
     if os.getpid() != process:
+        advice = "open it after the fork, or start processes by `spawn`"
         raise RuntimeError(
-            f"this was opened in another process ({process}), and gRPC does not work after a fork: "
-            "open it after the fork, or start processes by `spawn`"
+            f"this was opened in another process ({process}), and gRPC does not work after a fork: {advice}"
         )

@@ -1,9 +1,4 @@
-"""Keeping one instance's entry in the registry: a loop over four states.
-
-    WAITING     not advertised, because the instance cannot serve yet or again
-    ADVERTISED  the entry is there and renewed every third of its TTL
-    LOST        it should be there and may not be: the registry is away, or the entry is gone or another's
-    WITHDRAWN   removed for good; the process is stopping
+"""Keeping one instance's entry in the registry: a loop over the states of `State`.
 
 Bounds (promises 2 to 8) follow from the waits below. Jitter keeps a hundred instances, which lose or regain the same etcd or the same
 database in the same second, from all coming at once.
@@ -13,11 +8,9 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
-from functools import partial
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from grpc_discovery.addresses import check_instance_name, check_service_name, parse_dialable, printable
 from grpc_discovery.loop_thread import LoopThread
@@ -32,21 +25,19 @@ _RETRY_SECONDS = (0.3, 2.0)
 _SPREAD_SECONDS = 2.0
 # How long leaving for good may take before it is left to the TTL.
 _WITHDRAW_SECONDS = 2.0
-
 # How long a start waits for a registry that is being opened, before it goes on without.
 _OPEN_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
-Result = TypeVar("Result")
 
 
 class State(Enum):
     """Where an advertised instance stands."""
 
-    WAITING = "waiting"
-    ADVERTISED = "advertised"
-    LOST = "lost"
-    WITHDRAWN = "withdrawn"
+    WAITING = "waiting"  # not advertised, because the instance cannot serve yet or again
+    ADVERTISED = "advertised"  # the entry is there and renewed every third of its TTL
+    LOST = "lost"  # it should be there and may not be: the registry is away, or the entry is gone or another's
+    WITHDRAWN = "withdrawn"  # removed for good; the process is stopping
 
 
 class Registration:
@@ -61,30 +52,22 @@ class Registration:
         self.state = State.WAITING
         self.name, self.instance = check_service_name(name), check_instance_name(instance)
         self.address = str(parse_dialable(address))
-        self._registry, self._ttl = registry, ttl
-        self._serving = False
-        self._leaving = False
-        self._changed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         """What keeps the entry; None until start(). It ends by withdraw() alone."""
+        self._registry, self._ttl = registry, ttl
+        self._entry, self._path = (name, instance, self.address), f"{name}/{instance}"
+        self._serving = False
+        self._changed, self._leaving = asyncio.Event(), asyncio.Event()
         # Whether an entry of ours may stand in the registry: set before it is written, since a write that was not answered may have been done.
         self._written = False
-        # Whether the last that we know is that the entry stands there and is ours.
-        self._ours = False
         self._ever_advertised = False
         # What was logged since the entry was lost: each reason once.
         self._told: set[str] = set()
 
-    @property
-    def serving(self) -> bool:
-        """Whether the instance says that it can serve."""
-        return self._serving
-
     def set_serving(self, serving: bool) -> None:
         """Tell whether the instance can serve; the loop acts on a change soon, at a moment of its own."""
-        if serving != self._serving:
-            self._serving = serving
-            self._changed.set()
+        self._serving = serving
+        self._changed.set()
 
     def start(self) -> None:
         """Begin the loop."""
@@ -94,7 +77,7 @@ class Registration:
         """Leave the registry for good. Tries for two seconds; after that the TTL removes the entry. A second call does nothing."""
         if self.state is State.WITHDRAWN:
             return
-        self._leaving = True
+        self._leaving.set()
         self._changed.set()
         try:
             async with asyncio.timeout(_WITHDRAW_SECONDS):
@@ -102,105 +85,74 @@ class Registration:
                     # A step under way is let finish: a write that lands after our deletion would stand there for a TTL.
                     await asyncio.wait([self.task])
                 if self._written:
-                    await self._registry.withdraw(self.name, self.instance, self.address)
-                    _log.info("withdrawn: %s/%s", self.name, self.instance)
+                    await self._registry.withdraw(*self._entry)
+                    _log.info("withdrawn: %s", self._path)
         except (RegistryUnavailable, TimeoutError) as error:
-            _log.warning(
-                "could not withdraw %s/%s, its entry expires within %g s: %s",
-                self.name,
-                self.instance,
-                self._ttl,
-                str(error) or "no answer",
-            )
+            reason = str(error) or "no answer"
+            _log.warning("could not withdraw %s, its entry expires within %g s: %s", self._path, self._ttl, reason)
         except Exception:
             # A fault of ours, which must not keep the process from stopping in order.
-            _log.exception("withdrawing %s/%s failed", self.name, self.instance)
+            _log.exception("withdrawing %s failed", self._path)
         finally:
             self.state = State.WITHDRAWN
             await cancel_and_wait([self.task])
 
     async def _run(self) -> None:
-        while not self._leaving:
+        while not self._leaving.is_set():
             served = self._serving
             pause = await self._step(served)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    while self._serving == served and not self._leaving:
+                    while self._serving == served and not self._leaving.is_set():
                         await self._changed.wait()
                         self._changed.clear()
-                    if self._ever_advertised and not self._leaving:
-                        await self._spread()
-            except TimeoutError:
-                pass
-
-    async def _spread(self) -> None:
-        """A pause of random length after a change, so that not all instances act in the same moment; leaving ends it."""
-        try:
-            async with asyncio.timeout(random.uniform(0, _SPREAD_SECONDS)):
-                while not self._leaving:
-                    await self._changed.wait()
-                    self._changed.clear()
-        except TimeoutError:
-            pass
+                    if self._ever_advertised:
+                        # So that not all instances act in the same moment.
+                        await asyncio.wait_for(self._leaving.wait(), random.uniform(0, _SPREAD_SECONDS))
 
     async def _step(self, serving: bool) -> float | None:
         """Bring the registry to what it should hold; returns the seconds until the next look, None for no need of one."""
         try:
-            if not serving:
-                await self._leave_for_now()
-                return None
-            if self._ours or self.state is State.LOST:
-                # After an outage the entry may well be there still: renewing it asks less of etcd and wakes no watcher.
-                if self._ours and await self._registry.renew(self.name, self.instance, self.address, self._ttl):
-                    self._is_ours()
-                    return self._until_renewal()
-                self._ours = False
-                if taken_by := await self._successor():
-                    # Another sits in our slot (same instance name, another address). Two that overwrite each other would help nobody.
-                    self._lost(f"the entry now holds {printable(taken_by)}")
-                    return self._until_renewal()
-                if self.state is State.ADVERTISED:
-                    self._lost("the entry is gone")
-            self._written = True
-            await self._registry.advertise(self.name, self.instance, self.address, self._ttl)
-            self._is_ours()
-            return self._until_renewal()
+            if serving:
+                await self._advertise()
+                return self._ttl / 3 * random.uniform(0.9, 1.0)
+            if self._written:
+                await self._registry.withdraw(*self._entry)
+                self._written = False
+                _log.info("withdrawn until it can serve again: %s", self._path)
+            self.state = State.WAITING
+            return None
         except RegistryUnavailable as error:
             self._lost(str(error))
         except Exception:
             # A fault of ours: it must be seen, and must not end the loop, which nobody would start again.
-            _log.exception("advertising %s/%s failed", self.name, self.instance)
+            _log.exception("advertising %s failed", self._path)
             self._lost("an unforeseen error")
         return random.uniform(*_RETRY_SECONDS)
 
-    async def _leave_for_now(self) -> None:
-        if self._written:
-            await self._registry.withdraw(self.name, self.instance, self.address)
-            self._written = self._ours = False
-            _log.info("withdrawn until it can serve again: %s/%s", self.name, self.instance)
-        self.state = State.WAITING
-
-    async def _successor(self) -> str | None:
-        """The address of another instance that has taken our entry."""
-        holds = (await self._registry.list(self.name)).get(self.instance)
-        return holds if holds != self.address else None
-
-    def _until_renewal(self) -> float:
-        return self._ttl / 3 * random.uniform(0.9, 1.0)
-
-    def _is_ours(self) -> None:
-        """The entry stands in the registry, and is ours: now, or again."""
+    async def _advertise(self) -> None:
+        # After an outage the entry may well be there still: renewing it asks less of etcd and wakes no watcher.
+        if not (self._written and await self._registry.renew(*self._entry, self._ttl)):
+            if self._written:
+                holder = (await self._registry.list(self.name)).get(self.instance)
+                if holder and holder != self.address:
+                    # Another sits in our slot (same instance name, another address). Two that overwrite each other would help nobody.
+                    self._lost(f"the entry now holds {printable(holder)}")
+                    return
+                if self.state is State.ADVERTISED:
+                    self._lost("the entry is gone")
+            self._written = True
+            await self._registry.advertise(*self._entry, self._ttl)
         if self.state is not State.ADVERTISED:
-            _log.info("advertised as %s/%s at %s", self.name, self.instance, self.address)
-        self.state, self._ours, self._ever_advertised = State.ADVERTISED, True, True
+            _log.info("advertised as %s at %s", self._path, self.address)
+        self.state, self._ever_advertised = State.ADVERTISED, True
         self._told.clear()
 
     def _lost(self, reason: str) -> None:
-        """The entry is not, or may not be, in the registry; each reason is logged once until the entry is ours again."""
         if reason not in self._told:
             self._told.add(reason)
             what = "no longer advertised" if self._ever_advertised else "not advertised yet"
-            _log.warning("%s: %s/%s: %s", what, self.name, self.instance, reason)
+            _log.warning("%s: %s: %s", what, self._path, reason)
         self.state = State.LOST
 
 
@@ -226,8 +178,7 @@ async def registration(
         if isinstance(opened, OpeningRegistry):
             # Most are open within some milliseconds: nothing to warn of.
             with suppress(TimeoutError):
-                async with asyncio.timeout(_OPEN_SECONDS):
-                    await opened.wait_open()
+                await asyncio.wait_for(opened.wait_open(), _OPEN_SECONDS)
         kept.start()
         try:
             yield kept
@@ -250,20 +201,14 @@ class BlockingRegistration:
     def __init__(self, name: str, address: str, settings: Settings, *, serving: bool = True) -> None:
         """See registration()."""
         self._name = name
-        self._of = partial(registration, name, address, settings, serving=serving)
+        self._advertising = registration(name, address, settings, serving=serving)
         self._thread: LoopThread | None = None
-        self._leaving = AsyncExitStack()
         self._kept: Registration | None = None
 
     @property
     def state(self) -> State:
         """Where the instance stands."""
         return self._kept.state if self._kept else State.WAITING
-
-    @property
-    def serving(self) -> bool:
-        """Whether the instance says that it can serve."""
-        return self._kept is not None and self._kept.serving
 
     def set_serving(self, serving: bool) -> None:
         """Tell whether the instance can serve; from any thread, within the block."""
@@ -272,14 +217,10 @@ class BlockingRegistration:
 
     def __enter__(self) -> Self:
         """Advertise. Raises ValueError for a name or an address that cannot be one."""
-        self._thread, self._kept = LoopThread.begun_with(
-            f"advertise {self._name}", lambda: self._leaving.enter_async_context(self._of())
-        )
+        self._thread, self._kept = LoopThread.begun_with(f"advertise {self._name}", self._advertising.__aenter__)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Withdraw, and give callers the time to see it."""
         if self._thread:
-            self._thread.end_with(self._leaving.aclose)
+            self._thread.end_with(lambda: self._advertising.__aexit__(None, None, None))

@@ -13,23 +13,19 @@ _log = logging.getLogger(__name__)
 async def keep_running(name: str, work: Callable[[], Awaitable[object]]) -> None:
     """Run `work` without end: again after a short pause when it has returned, and when it has failed, which is logged with its trace."""
     while True:
-        try:
-            await work()
-        except Exception:
-            # Nobody foresaw it, and nobody else would notice that the work has stopped.
-            _log.exception("%s failed and is begun again", name)
+        await keep_trying(name, work)
         await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
 
 
 async def keep_trying(name: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Run `work` until it has returned once; each failure is logged with its trace, and followed by another try."""
+    """Run `work` until it has returned once; each failure is logged with its trace, and followed by another try after a short pause."""
     while True:
         try:
             await work()
-        except Exception:
-            _log.exception("%s failed and is tried again", name)
-        else:
             return
+        except Exception:
+            # Nobody foresaw it, and nobody else would notice that the work has stopped.
+            _log.exception("%s failed and is begun again", name)
         await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
 
 

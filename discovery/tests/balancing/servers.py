@@ -35,7 +35,7 @@ class Instance(GreeterServicer):
     async def start(self, credentials: grpc.ServerCredentials | None = None) -> None:
         """Serve, with TLS if there are credentials."""
         self._server = aio.server(options=[("grpc.so_reuseport", 0), ("grpc.http2.max_ping_strikes", 0)])
-        add_GreeterServicer_to_server(self, self._server)
+        self.add_to(self._server)
         if self._tells_health:
             health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         if credentials:
@@ -44,6 +44,10 @@ class Instance(GreeterServicer):
             assert self._server.add_insecure_port(self.address)
         await self.set_health(True)
         await self._server.start()
+
+    def add_to(self, server: aio.Server) -> None:
+        """Add what it serves besides its health."""
+        add_GreeterServicer_to_server(self, server)
 
     async def set_health(self, serving: bool) -> None:
         """Tell callers whether it serves."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ class ScriptedRegistry:
             raise RegistryUnavailable("the test has taken it away")
         return self.instances
 
-    async def watch(self, service: str) -> AsyncIterator[dict[str, str]]:
+    async def watch(self, service: str) -> AsyncGenerator[dict[str, str]]:
         while True:
             yield await self.list(service)
             try:

@@ -12,8 +12,8 @@ import pytest
 
 from discovery.tests.waiting import eventually
 from grpc_discovery.environment import SettingsError
-from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import RegistryUnavailable
+from grpc_discovery.registry.opening import open_registry
 from grpc_discovery.settings import RegistrySettings, Settings
 from infra.ports import free_port
 
@@ -73,7 +73,7 @@ async def test_each_address_of_a_name_with_a_port_is_an_instance_and_changes_are
     seen: list[dict[str, str]] = []
 
     async def follow() -> None:
-        async with aclosing(registry.watch("Greeter")) as lists:  # type: ignore[type-var]
+        async with aclosing(registry.watch("Greeter")) as lists:
             async for instances in lists:
                 seen.append(instances)
 
@@ -81,6 +81,19 @@ async def test_each_address_of_a_name_with_a_port_is_an_instance_and_changes_are
     names.records["greeters", "A"] = ["10.0.0.3"]
     await eventually(lambda: bool(seen) and list(seen[-1].values()) == ["10.0.0.3:8101"], 5, "the new address")
     following.cancel()
+    await registry.close()
+
+
+async def test_a_name_with_ipv6_addresses_only_has_instances_there(names: NameServer) -> None:
+    names.records["greeters", "AAAA"] = ["2001:db8::1", "2001:db8::2"]
+    names.records["both", "AAAA"] = ["2001:db8::3"]
+    names.records["both", "A"] = ["10.0.0.3"]
+    registry = await open_registry(by_name(names, "Greeter=greeters:8101;Clock=both:8201"))
+    assert sorted(await registry.list("Greeter")) == ["[2001:db8::1]:8101", "[2001:db8::2]:8101"]
+    assert list(await registry.list("Clock")) == ["10.0.0.3:8201"]
+    await registry.close()
+    registry = await open_registry(registry_settings(discovery="dns", dns_names="Greeter=[::1]:8101"))
+    assert await registry.list("Greeter") == {"[::1]:8101": "[::1]:8101"}
     await registry.close()
 
 

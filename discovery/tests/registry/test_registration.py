@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
@@ -48,7 +48,7 @@ class MemoryRegistry:
         await self._reached()
         return dict(self.entries)
 
-    async def watch(self, service: str) -> AsyncIterator[dict[str, str]]:
+    async def watch(self, service: str) -> AsyncGenerator[dict[str, str]]:
         yield await self.list(service)
 
     async def names(self) -> Names:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,7 @@ from discovery.tests.etcds import KINDS, PASSWORD, ROOT, V2, Kind, etcdctl
 from discovery.tests.registry.watching import watching
 from discovery.tests.waiting import eventually
 from grpc_discovery.registry import RegistryUnavailable
-from grpc_discovery.registry.etcd_v3_auth import Login, Tokens, shared_tokens
-from grpc_discovery.registry.etcd_v3_member import Member, Session
+from grpc_discovery.registry.etcd_v3_client import Session, Tokens, tokens_of
 from grpc_discovery.settings import Settings
 from infra.etcd import Etcd
 
@@ -41,13 +41,14 @@ def guarded(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Et
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The users for which a token was asked for, each time."""
     users: list[str] = []
-    authenticate = Member.authenticate
+    ask = Session.ask
 
-    async def counted(self: Member, user: str, password: str, seconds: float) -> str:
-        users.append(user)
-        return await authenticate(self, user, password, seconds)
+    async def counted(self: Session, name: str, request: Any, answer: Any) -> Any:
+        if name == "Auth/Authenticate":
+            users.append(request.name)
+        return await ask(self, name, request, answer)
 
-    monkeypatch.setattr(Member, "authenticate", counted)
+    monkeypatch.setattr(Session, "ask", counted)
     return users
 
 
@@ -192,9 +193,8 @@ async def test_a_user_that_may_not_do_it_is_named_and_no_new_token_asked_for(
 
 
 async def test_a_token_that_is_no_longer_good_is_renewed_by_one_for_all(guarded_v3: Etcd, asked: list[str]) -> None:
-    settings = V3.settings(guarded_v3.address, **USER).registry.etcd
-    assert settings.user
-    tokens = shared_tokens(settings.members, settings.user)
+    tokens = tokens_of(V3.settings(guarded_v3.address, **USER).registry.etcd)
+    assert tokens
     registry = await V3.registry(guarded_v3.address, **USER)
     tokens.present = "worn out"
     assert await asyncio.gather(*(registry.list(SERVICE) for _ in range(20))) == [{}] * 20
@@ -216,15 +216,10 @@ async def test_a_change_of_users_makes_etcd_refuse_old_tokens_and_they_are_renew
 
 async def test_what_is_asked_without_a_token_is_refused_in_the_words_that_are_looked_for(guarded_v3: Etcd) -> None:
     """The texts of etcd's on which a rule hangs: `user name is empty`."""
-    settings = V3.settings(guarded_v3.address).registry.etcd
-    member = Member(settings.members[0], None, has_user=False)
-
-    async def read(etcd: Session) -> None:
-        await etcd.range(b"x")
-
+    registry = await V3.registry(guarded_v3.address)
     with pytest.raises(RegistryUnavailable, match="asks for a user"):
-        await Login(None).run(read, member)
-    await member.channel.close(None)
+        await registry.list(SERVICE)
+    await registry.close()
 
 
 async def test_with_a_user_v2_asks_little(tmp_path: Path) -> None:
@@ -244,7 +239,7 @@ async def test_with_a_user_v2_asks_little(tmp_path: Path) -> None:
         members.call = counted
         names = [f"service-{number}" for number in range(7)]
         async with asyncio.timeout(20):
-            gathered = [aiter(registry.watch(name)) for name in names]
+            gathered = [registry.watch(name) for name in names]
             assert await asyncio.gather(*(anext(each) for each in gathered)) == [{}] * 7
             assert calls <= 2
             await asyncio.gather(*(registry.advertise(name, "a", "h:1", TTL) for name in names))
@@ -252,7 +247,7 @@ async def test_with_a_user_v2_asks_little(tmp_path: Path) -> None:
             assert await asyncio.gather(*(anext(each) for each in gathered)) == [{"a": "h:1"}] * 7
             assert calls - before <= 4, "a burst of changes is read once or twice"
         for each in gathered:
-            await each.aclose()  # type: ignore[attr-defined]  # it is a generator
+            await each.aclose()
         await registry.close()
 
 

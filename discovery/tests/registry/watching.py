@@ -30,7 +30,7 @@ async def watching(registry: Registry, service: str) -> AsyncIterator[Watching]:
     async def follow() -> None:
         while True:
             try:
-                async with aclosing(registry.watch(service)) as lists:  # type: ignore[type-var]  # it is a generator
+                async with aclosing(registry.watch(service)) as lists:
                     async for instances in lists:
                         seen.lists.append(instances)
             except RegistryUnavailable:

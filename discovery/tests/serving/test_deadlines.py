@@ -7,8 +7,7 @@ import pytest
 
 from discovery.tests.waiting import eventually
 from grpc_discovery import DeadlineExceeded, ServiceError, Unavailable, shielded
-from grpc_discovery.serving.deadlines import set_time_left, time_left, waited_too_long
-from grpc_discovery.serving.shielding import finish_shielded
+from grpc_discovery.serving.deadlines import finish_shielded, set_time_left, time_left, waited_too_long
 
 
 def told(left: float | None) -> ServiceError:

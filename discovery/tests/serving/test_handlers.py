@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import grpc
@@ -159,8 +159,13 @@ async def test_a_probe_that_does_not_come_through_is_told_of_once(caplog: pytest
             return len(asked) >= 4
 
         asked: list[int] = []
-        note = queue._note
-        queue._note = lambda error: (asked.append(1), note(error))[1]  # type: ignore[method-assign,func-returns-value]
+        await_answer = queue._await_answer
+
+        async def counted(answer: Awaitable[bytes]) -> None:
+            await await_answer(answer)
+            asked.append(1)
+
+        queue._await_answer = counted  # type: ignore[method-assign]
         await eventually(calls_come, 10, "the probe has failed several times")
     await cancel_and_wait([watching])
     assert caplog.text.count("overload is not noticed now: the probe failed: UNAVAILABLE") == 1

@@ -14,10 +14,9 @@ from greeter_pb2 import HelloReply, HelloRequest
 from greeter_pb2_grpc import GreeterServicer, GreeterStub, add_GreeterServicer_to_server
 from grpc_discovery import Settings
 from grpc_discovery.addresses import own_address
-from grpc_discovery.serving import advertised
-from grpc_discovery.serving.advertised import advertised_address
+from grpc_discovery.serving import server as serving_server
 from grpc_discovery.serving.health import Health
-from grpc_discovery.serving.server import PortTaken, bind, new_server, refuse_taken_port
+from grpc_discovery.serving.server import PortTaken, advertised_address, bind, new_server, refuse_taken_port
 from infra.ports import free_port
 
 
@@ -154,12 +153,12 @@ async def test_the_whole_serves_when_all_services_do_and_a_check_tells_since_whe
 def test_what_is_advertised_is_where_it_listens_unless_the_settings_say_otherwise(
     values: dict[str, Any], address: str, warns: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(advertised, "_in_container", lambda: False)
+    monkeypatch.setattr(serving_server, "_in_container", lambda: False)
     with caplog.at_level(logging.WARNING):
         assert str(advertised_address(_settings(**values), 8101)) == address
     assert ("TEST_SERVICE_HOST sets another" in caplog.text) is warns
 
 
 def test_a_container_advertises_its_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(advertised, "_in_container", lambda: True)
+    monkeypatch.setattr(serving_server, "_in_container", lambda: True)
     assert advertised_address(_settings(listen_host="0.0.0.0"), 8101).host == own_address()

@@ -59,6 +59,7 @@ class Endpoint:
 
     @property
     def calls(self) -> int:
+        """How many calls are under way."""
         return len(self._under_way)
 
     @property
@@ -75,10 +76,12 @@ class Endpoint:
         call.add_done_callback(self.end)
 
     def end(self, call: Any) -> None:
+        """A call is over; that may be told twice."""
         self._waiting.pop(call, None)
         self._under_way.discard(call)
 
     def record_answer(self, call: Any) -> None:
+        """The first answer to a call has come."""
         self._waiting.pop(call, None)
         self._answered_at = time.monotonic()
         self._failures = self._ejections = 0

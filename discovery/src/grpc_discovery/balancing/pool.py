@@ -22,6 +22,7 @@ class RetryBudget:
         self._left = 10.0
 
     def count_call(self) -> None:
+        """A new call pays in its tenth."""
         self._left = min(self._left + 0.1, 100.0)
 
     def take(self) -> bool:
@@ -100,9 +101,11 @@ class Pool:
 
     @property
     def is_serving(self) -> bool:
+        """Whether an instance says that it serves."""
         return any(endpoint.health is Health.SERVING for endpoint in self.endpoints.values())
 
     def describe(self) -> str:
+        """For people: what is known of the instances."""
         if not self.endpoints:
             return self._resolver.explain_empty()
         states = [f"{each.address} is {(each.ejected or each.health).value}" for each in self.endpoints.values()]

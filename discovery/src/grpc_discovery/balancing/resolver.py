@@ -84,7 +84,7 @@ class Resolver:
     async def _follow(self) -> None:
         registry = await opened(self._registry)
         try:
-            async with aclosing(registry.watch(self.name)) as lists:  # type: ignore[type-var]  # every watch is a generator
+            async with aclosing(registry.watch(self.name)) as lists:
                 async for instances in lists:
                     if self._away:
                         _log.info("%s: the registry is back", self.name)

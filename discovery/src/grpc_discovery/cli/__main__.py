@@ -1,10 +1,8 @@
-"""The entry point of `grpc-discovery` and `python -m grpc_discovery.cli`."""
+"""`python -m grpc_discovery.cli`, which is `grpc-discovery`."""
 
 import sys
 
 from grpc_discovery.cli.main import main
-
-__all__ = ["main"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 
 from grpc_discovery.addresses import parse_dialable, printable
 from grpc_discovery.cli.context import CommandError, Context, nearest
-from grpc_discovery.cli.instances import SERVES, Instances
+from grpc_discovery.cli.instances import SERVES, opened
 from grpc_discovery.discovery import Discovery
 
 _SECONDS = 5.0
@@ -39,9 +39,8 @@ async def make(context: Context) -> int:
             there = ", ".join(service.methods_by_name)
             meant = nearest(arguments.method, service.methods_by_name)
             raise CommandError(f"{service.full_name} has no call {arguments.method}. It has: {there}{meant}")
-        requests = _requests(method, arguments.request)
         try:
-            await _call(context, channel, method, requests, [(found[1], found[2]) for found in metadata if found])
+            await _call(context, channel, method, [found.groups() for found in metadata if found])
         except aio.AioRpcError as error:
             _explain(error, verbose=arguments.verbose)
             return 1
@@ -64,8 +63,7 @@ async def _connect(context: Context, stack: AsyncExitStack) -> tuple[ServiceDesc
         return service or await _describe(context, name, address), channel
     registry = None
     if service is None:
-        instances = await stack.enter_async_context(Instances(context))
-        await instances.open(arguments.timeout or _SECONDS, code=1)
+        instances = await stack.enter_async_context(opened(context, arguments.timeout or _SECONDS, 1))
         rows = [row for row in await instances.rows() if row.health not in ("none", "no address")]
         if not rows:
             known = [*await instances.registry.names(), *context.short_names.values()]
@@ -92,14 +90,9 @@ async def _describe(context: Context, name: str, address: str) -> ServiceDescrip
             raise CommandError(f"{address} does not describe its methods: {told}", 1) from None
 
 
-async def _call(
-    context: Context,
-    channel: aio.Channel,
-    method: MethodDescriptor,
-    requests: list[Message],
-    metadata: list[tuple[str, str]],
-) -> None:
+async def _call(context: Context, channel: aio.Channel, method: MethodDescriptor, metadata: list[Any]) -> None:
     """Make the call and print what comes."""
+    requests = _requests(method, context.arguments.request)
     streams, arguments, caller = method.server_streaming, context.arguments, context.settings.caller
     kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if streams else 'unary'}"
     path = f"/{method.containing_service.full_name}/{method.name}"
@@ -110,9 +103,8 @@ async def _call(
         # What the balanced channel does by itself.
         timeout = timeout or (None if streams else caller.timeout)
         metadata += [("authorization", f"Bearer {caller.token.get_secret_value()}")] if caller.token else []
-    call = make_call(
-        iter(requests) if method.client_streaming else requests[0], timeout=timeout, metadata=tuple(metadata)
-    )
+    sent = iter(requests) if method.client_streaming else requests[0]
+    call = make_call(sent, timeout=timeout, metadata=tuple(metadata))
     if streams:
         async for answer in call:
             _print(answer, method.output_type, indent=None)
@@ -134,9 +126,8 @@ def _requests(method: MethodDescriptor, text: str) -> list[Message]:
             if not method.client_streaming or len(lines) == 1:
                 raise
             given = list(map(json.loads, lines))
-        return [
-            _request(kind, each) for each in (given if method.client_streaming and isinstance(given, list) else [given])
-        ]
+        is_several = method.client_streaming and isinstance(given, list)
+        return [_request(kind, each) for each in (given if is_several else [given])]
     except (ValueError, RecursionError) as error:
         fields = ", ".join(field.name for field in kind.fields) or "none"
         raise CommandError(f"not a {kind.name}: {printable(str(error))}. Its fields: {fields}") from None

@@ -8,7 +8,7 @@ import time
 
 from grpc_discovery.addresses import printable
 from grpc_discovery.cli.context import CommandError, Context, nearest
-from grpc_discovery.cli.instances import SERVES, Instances, Row
+from grpc_discovery.cli.instances import SERVES, Instances, Row, opened
 from grpc_discovery.registry.interface import RegistryUnavailable
 
 _EVERY_SECONDS = 0.5
@@ -17,18 +17,11 @@ _AGAIN_SECONDS = 0.2
 
 async def show(context: Context) -> int:
     """Print the present instances. Exit code 3 when the registry does not answer."""
-    async with Instances(context, others=not context.arguments.names) as instances:
-        await instances.open(context.arguments.timeout, code=3)
+    arguments, name_of = context.arguments, context.settings.registry.name_of
+    async with opened(context, arguments.timeout, 3, others=not arguments.names) as instances:
         rows = await instances.rows()
-        known = {
-            *await instances.registry.names(),
-            *map(context.settings.registry.name_of, context.short_names.values()),
-        }
-    if context.arguments.json:
-        for row in rows:
-            if row.instance:
-                print(json.dumps(row._asdict()))
-    elif rows and sys.stdout.isatty():
+        known = {*await instances.registry.names(), *map(name_of, context.short_names.values())}
+    if rows and sys.stdout.isatty() and not arguments.json:
         from rich.console import Console
 
         from grpc_discovery.cli.rendering import render
@@ -38,7 +31,8 @@ async def show(context: Context) -> int:
             Console(width=width).print(line, overflow="fold", crop=False)
     else:
         for row in rows:
-            print("\t".join(map(printable, row)))
+            if row.instance or not arguments.json:
+                print(json.dumps(row._asdict()) if arguments.json else "\t".join(map(printable, row)))
     for name in {row.service for row in rows} - known:
         print(f"nothing in the registry is called {printable(name)}{nearest(name, known)}", file=sys.stderr)
     if not rows:
@@ -48,9 +42,9 @@ async def show(context: Context) -> int:
 
 async def watch(context: Context) -> int:
     """A live table on a terminal, a line for each change in a pipe; until Ctrl-C. Exit code 3 when the registry does not answer at the start."""
-    async with Instances(context, others=not context.arguments.names) as instances:
-        await instances.open(context.arguments.timeout, code=3)
-        if sys.stdout.isatty() and not context.arguments.json:
+    arguments = context.arguments
+    async with opened(context, arguments.timeout, 3, others=not arguments.names) as instances:
+        if sys.stdout.isatty() and not arguments.json:
             await _watch_live(instances)
         before: dict[tuple[str, str], Row] = {}
         away = False
@@ -66,8 +60,7 @@ async def watch(context: Context) -> int:
             gone = [row._replace(health="gone") for key, row in before.items() if key not in now]
             for row in gone + [row for key, row in now.items() if before.get(key) != row]:
                 line = "\t".join((time.strftime("%H:%M:%S"), *map(printable, row)))
-                as_json = {"time": time.time(), **row._asdict()}
-                print(json.dumps(as_json) if context.arguments.json else line, flush=True)
+                print(json.dumps({"time": time.time(), **row._asdict()}) if arguments.json else line, flush=True)
             before = now
             await asyncio.sleep(_EVERY_SECONDS)
 
@@ -82,10 +75,10 @@ async def _watch_live(instances: Instances) -> None:
     lines: list[Text] = []
     with Live(console=Console(), auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
+            told = []
             try:
                 rows = await instances.rows()
                 lines = render(rows, live.console.width) if rows else [Text("the registry holds no names")]
-                told = []
             except RegistryUnavailable as error:
                 told = [Text(f"the registry gives no answer: {printable(str(error))}", "red")]
             live.update(Text("\n", overflow="fold").join([*lines, *told]), refresh=True)
@@ -94,11 +87,9 @@ async def _watch_live(instances: Instances) -> None:
 
 async def wait(context: Context) -> int:
     """Exit code 0 when each name has an instance that serves, 1 when the time is over; says then which have none."""
-    seconds: float = context.arguments.timeout
-    began = time.monotonic()
-    async with Instances(context, others=not context.names()) as instances:
-        await instances.open(seconds, code=1)
-        rows: list[Row] = []
+    seconds, began = context.arguments.timeout, time.monotonic()
+    rows: list[Row] = []
+    async with opened(context, seconds, 1, others=not context.names()) as instances:
         while True:
             try:
                 rows = await instances.rows()
@@ -111,12 +102,9 @@ async def wait(context: Context) -> int:
             if time.monotonic() - began > seconds:
                 if not rows:
                     raise CommandError("the registry is empty: say which names to wait for")
-                told = [
-                    f"\n  {printable(f'{row.service}: {row.address} {row.health}')}"
-                    for row in rows
-                    if row.service in missing
-                ]
-                raise CommandError(f"after {seconds:g} s there is no instance that serves of{''.join(told)}", 1)
+                without = [row for row in rows if row.service in missing]
+                told = "".join(f"\n  {printable(f'{row.service}: {row.address} {row.health}')}" for row in without)
+                raise CommandError(f"after {seconds:g} s there is no instance that serves of{told}", 1)
             await asyncio.sleep(_AGAIN_SECONDS)
     serve = "service serves" if len(names) == 1 else "services serve"
     print(f"{len(names)} {serve} after {time.monotonic() - began:.1f} s")

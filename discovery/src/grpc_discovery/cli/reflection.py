@@ -70,17 +70,15 @@ class Reflection:
 
     async def _ask(self, request: ServerReflectionRequest) -> ServerReflectionResponse:
         for method in self._methods:
-            ask = self._channel.stream_stream(
+            # A stream of one request is on the wire what a single one is, and a refusal of it keeps its status.
+            ask = self._channel.unary_stream(
                 method, ServerReflectionRequest.SerializeToString, ServerReflectionResponse.FromString
             )
             try:
-                async for answer in ask(iter([request]), timeout=self._seconds):
+                async for answer in ask(request, timeout=self._seconds):
                     self._methods = [method]
                     return answer
             except aio.AioRpcError as error:
-                # gRPC says INTERNAL where a server refuses a stream of requests before the first of them is sent.
-                if error.code() is not StatusCode.UNIMPLEMENTED and (
-                    error.code() is not StatusCode.INTERNAL or method is self._methods[-1]
-                ):
+                if error.code() is not StatusCode.UNIMPLEMENTED:
                     raise
         raise CommandError("the server offers no reflection, so its methods are not known here: switch it on there", 1)

@@ -1,35 +1,32 @@
-"""Asking one member of etcd for its v2 keys, and the next where it does not answer.
-
-python-etcd is a blocking library, so each call runs in a thread of its own kind: daemon threads, because a long poll cannot be interrupted
-and must not hold up the end of the process.
-"""
+"""Asking one member of etcd for its v2 keys, and the next where it does not answer."""
 
 import asyncio
+import concurrent.futures
 import logging
 import random
 import re
 import socket
 import threading
-import urllib.parse
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import etcd
 import urllib3
 
 from grpc_discovery.addresses import Address, printable
 from grpc_discovery.registry.interface import RegistryUnavailable
 from grpc_discovery.settings import EtcdSettings
 
-try:
-    import etcd
-except ModuleNotFoundError:
-    raise ModuleNotFoundError("etcd's v2 keys need python-etcd: pip install grpc-discovery[etcd-v2]") from None
-
 _OBJECT_ADDRESS = re.compile(r"<?\w[\w.]* object at 0x[0-9a-f]+>?:? ?")
 _MAX_REASON = 300
 # What keeps a half-open connection from being waited on for the whole of a long poll: (option of TCP, seconds or count).
 _KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 2))
+_SOCKET_OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _KEEPALIVE if hasattr(socket, name)),
+]
 
 # It reports every failed request as an error of its own; what that means is ours to say.
 logging.getLogger("etcd").setLevel(logging.CRITICAL)
@@ -41,25 +38,22 @@ class Client(etcd.Client):  # type: ignore[misc]  # the library has no types
     """python-etcd's client of one member, with what it lacks: IPv6 addresses, and users and passwords beyond Latin-1."""
 
     def __init__(self, address: Address, settings: EtcdSettings, seconds: float) -> None:
-        options: dict[str, Any] = {"read_timeout": seconds, "allow_redirect": False, "per_host_pool_size": 32}
+        options: dict[str, Any] = {"protocol": "https"} if settings.tls.given else {}
         if settings.tls.ca:
-            options |= {"protocol": "https", "ca_cert": str(settings.tls.ca)}
+            options["ca_cert"] = str(settings.tls.ca)
         if settings.tls.certificate:
-            options |= {"protocol": "https", "cert": (str(settings.tls.certificate), str(settings.tls.key))}
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        super().__init__(host=host, port=address.port, **options)
+            options["cert"] = (str(settings.tls.certificate), str(settings.tls.key))
+        super().__init__(
+            host=f"[{address.host}]" if ":" in address.host else address.host,
+            port=address.port,
+            read_timeout=seconds,
+            allow_redirect=False,
+            per_host_pool_size=32,
+            **options,
+        )
         self._authorization = authorization(settings.user)
         # By itself urllib3 tries again three times, which would make every bound here four times as long.
-        self.http.connection_pool_kw["retries"] = False
-        self.http.connection_pool_kw["socket_options"] = [
-            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-            *(
-                (socket.IPPROTO_TCP, getattr(socket, name), value)
-                for name, value in _KEEPALIVE
-                if hasattr(socket, name)
-            ),
-        ]
+        self.http.connection_pool_kw |= {"retries": False, "socket_options": _SOCKET_OPTIONS}
 
     def _get_headers(self) -> dict[str, str]:
         return dict(self._authorization)
@@ -73,19 +67,13 @@ def authorization(user: tuple[str, str] | None) -> dict[str, str]:
     return urllib3.make_headers(basic_auth=":".join(user).encode(errors="surrogateescape").decode("latin-1"))
 
 
-def quoted(path: str) -> str:
-    """A path of a key as it stands in a URL; the library passes it as it is."""
-    return urllib.parse.quote(path)
-
-
 class Members:
-    """All members of one etcd. A call that one does not answer goes to the next."""
+    """All members of one etcd."""
 
     def __init__(self, settings: EtcdSettings, seconds: float) -> None:
         """`seconds` is how long a request may take."""
-        self._addresses = settings.members
-        self._user = settings.user
-        self._clients = [Client(address, settings, seconds) for address in self._addresses]
+        self._settings = settings
+        self._clients = [Client(address, settings, seconds) for address in settings.members]
         self._present = random.randrange(len(self._clients))
 
     async def call(self, work: Callable[[Any], Result]) -> Result:
@@ -102,41 +90,32 @@ class Members:
                 failure = error
                 if self._present == chosen:  # else another call has moved on already
                     self._present = (chosen + 1) % len(self._clients)
-        addresses = ",".join(str(address) for address in self._addresses)
-        raise RegistryUnavailable(f"etcd at {addresses} gives no answer: {_reason(failure)}") from failure
+        addresses = ",".join(map(str, self._settings.members))
+        # The same for the same cause, so without addresses of objects in memory.
+        reason = printable(_OBJECT_ADDRESS.sub("", str(failure)))[:_MAX_REASON]
+        raise RegistryUnavailable(f"etcd at {addresses} gives no answer: {reason}") from failure
 
     def _refused(self) -> str:
-        if self._user is None:
+        if self._settings.user is None:
             return "etcd asks for a user, and none is set"
-        return f"etcd refuses its user {printable(self._user[0])!r}: the password is wrong, or the user may not do this"
-
-
-def _reason(failure: Exception | None) -> str:
-    """What an error says, the same for the same cause: without addresses of objects in memory."""
-    return printable(_OBJECT_ADDRESS.sub("", str(failure)))[:_MAX_REASON]
+        user = printable(self._settings.user[0])
+        return f"etcd refuses its user {user!r}: the password is wrong, or the user may not do this"
 
 
 async def in_daemon_thread(work: Callable[[], Result]) -> Result:
-    """Run blocking work in a daemon thread and await its result; when the awaiting task is cancelled, the thread is left to end by itself."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
+    """Run blocking work in a thread and await its result.
 
-    def finish(result: Result | None, error: BaseException | None) -> None:
-        if not future.done():
-            if error is None:
-                future.set_result(result)  # type: ignore[arg-type]  # None only where Result is None
-            else:
-                future.set_exception(error)
+    A daemon thread, because a long poll cannot be interrupted and must not hold up the end of the process: when the awaiting task is
+    cancelled, the thread is left to end by itself.
+    """
+    result: concurrent.futures.Future[Result] = concurrent.futures.Future()
+    result.set_running_or_notify_cancel()
 
     def run() -> None:
         try:
-            outcome: tuple[Result | None, BaseException | None] = (work(), None)
+            result.set_result(work())
         except BaseException as error:  # handed to the awaiting task, whatever it is
-            outcome = (None, error)
-        try:
-            loop.call_soon_threadsafe(finish, *outcome)
-        except RuntimeError:
-            pass  # the loop has closed while the long poll lasted: nobody waits any more
+            result.set_exception(error)
 
     threading.Thread(target=run, name="etcd", daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(result)

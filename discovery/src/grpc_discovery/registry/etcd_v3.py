@@ -6,12 +6,14 @@ so compaction, a lost stream or a lost lease cannot make the list wrong: at wors
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from functools import partial
-from typing import TypeVar
 
-from grpc_discovery.registry.etcd_v3_auth import Login, shared_tokens
-from grpc_discovery.registry.etcd_v3_member import Members, Session
+import grpc
+from grpc import aio
+
+from grpc_discovery.protos import etcd_pb2 as etcd
+from grpc_discovery.registry.etcd_v3_client import Members, Session
 from grpc_discovery.registry.interface import Instances, Names
 from grpc_discovery.registry.paths import Settling, directory_of, is_service_name, path_of
 from grpc_discovery.settings import RegistrySettings
@@ -19,87 +21,87 @@ from grpc_discovery.settings import RegistrySettings
 _POLL_SECONDS = 5.0
 _BROKEN_WATCH_SECONDS = 0.5
 
-Result = TypeVar("Result")
-
 
 class EtcdV3:
     """A Registry on etcd's v3 interface. To be made in a running loop."""
 
     def __init__(self, settings: RegistrySettings) -> None:
-        etcd = settings.etcd
         self._root = settings.root
-        self._members = Members(etcd.members, etcd.tls.channel_credentials(), has_user=bool(etcd.user))
-        self._login = Login(shared_tokens(etcd.members, etcd.user) if etcd.user else None)
+        self._members = Members(settings.etcd)
         self._leases: dict[str, int] = {}
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
-        """See Registry. A lease of its own; one that the entry had before is left to expire, it holds nothing any more."""
         path = path_of(self._root, service, instance)
 
-        async def put(etcd: Session) -> int:
-            return await etcd.put(path.encode(), address.encode(), math.ceil(ttl))
+        async def put(session: Session) -> int:
+            # A lease of its own; one that the entry had before is left to expire, it holds nothing any more.
+            grant = etcd.LeaseGrantRequest(TTL=math.ceil(ttl))
+            lease = (await session.ask("Lease/LeaseGrant", grant, etcd.LeaseGrantResponse)).ID
+            entry = etcd.PutRequest(key=path.encode(), value=address.encode(), lease=lease)
+            await session.ask("KV/Put", entry, etcd.PutResponse)
+            return lease
 
-        self._leases[path] = await self._call(put)
+        self._leases[path] = await self._members.call(put)
 
     async def renew(self, service: str, instance: str, address: str, ttl: float) -> bool:
-        """See Registry. The lease may live while its key was deleted, or the key may have passed to another lease, so both are looked at."""
         path = path_of(self._root, service, instance)
         lease = self._leases.get(path)
         if lease is None:
             return False
 
-        async def keep_alive(etcd: Session) -> bool:
-            found = await etcd.range(path.encode())
-            ours = any(entry.value == address.encode() and entry.lease == lease for entry in found.kvs)
-            return ours and await etcd.keep_alive(lease)
+        async def keep_alive(session: Session) -> bool:
+            # The lease may live while its key was deleted, or the key may have passed to another lease.
+            found = await session.ask("KV/Range", etcd.RangeRequest(key=path.encode()), etcd.RangeResponse)
+            if not any(entry.value == address.encode() and entry.lease == lease for entry in found.kvs):
+                return False
+            request = etcd.LeaseKeepAliveRequest(ID=lease)
+            kind = etcd.LeaseKeepAliveResponse
+            async with session.stream("Lease/LeaseKeepAlive", request, kind, endless=False) as stream:
+                answer = await stream.read()
+            return isinstance(answer, kind) and answer.TTL > 0
 
-        return await self._call(keep_alive)
+        return await self._members.call(keep_alive)
 
     async def withdraw(self, service: str, instance: str, address: str) -> None:
-        """See Registry. The lease is revoked last: it holds no key but ours."""
         path = path_of(self._root, service, instance)
-        await self._call(lambda etcd: etcd.delete_if(path.encode(), address.encode()))
-        lease = self._leases.pop(path, None)
-        if lease is not None:
-            await self._call(lambda etcd: etcd.revoke(lease))
+        key, value = path.encode(), address.encode()
+        compare = etcd.Compare(result=etcd.Compare.EQUAL, target=etcd.Compare.VALUE, key=key, value=value)
+        deletion = etcd.RequestOp(request_delete_range=etcd.DeleteRangeRequest(key=key))
+        delete = etcd.TxnRequest(compare=[compare], success=[deletion])
+        await self._members.call(lambda session: session.ask("KV/Txn", delete, etcd.TxnResponse))
+        if (lease := self._leases.pop(path, None)) is not None:
+            # Last: it holds no key but ours.
+            await self._members.call(partial(_revoke, lease))
 
     async def list(self, service: str) -> Instances:
-        """See Registry."""
-        instances, _ = await self._call(partial(_read, directory_of(self._root, service)))
+        instances, _ = await self._members.call(partial(_read, directory_of(self._root, service)))
         return instances
 
-    async def watch(self, service: str) -> AsyncIterator[Instances]:
-        """See Registry."""
+    async def watch(self, service: str) -> AsyncGenerator[Instances]:
         directory = directory_of(self._root, service)
         settling = Settling(0.02, 0.2)
         while True:
-            instances, revision = await self._call(partial(_read, directory))
+            instances, revision = await self._members.call(partial(_read, directory))
             yield instances
-            if await self._call(partial(_change, directory, revision)):
-                await asyncio.sleep(settling.seconds())
-            else:
-                # Compacted away behind `revision`, or the token is no longer good: the next reading tells.
-                await asyncio.sleep(_BROKEN_WATCH_SECONDS)
+            changed = await self._members.call(partial(_await_change, directory, revision))
+            # Without a change: compacted away behind `revision`, or the token is no longer good: the next reading tells.
+            await asyncio.sleep(settling.seconds() if changed else _BROKEN_WATCH_SECONDS)
 
     async def names(self) -> Names:
-        """See Registry. Only keys are read."""
         first, end = _below(self._root)
-        found = await self._call(lambda etcd: etcd.range(first, end, keys_only=True))
-        paths = (entry.key.removeprefix(first).decode(errors="replace") for entry in found.kvs)
-        return sorted({path.partition("/")[0] for path in paths if path.count("/") == 1 and _is_entry(path)})
+        request = etcd.RangeRequest(key=first, range_end=end, keys_only=True)
+        found = await self._members.call(lambda session: session.ask("KV/Range", request, etcd.RangeResponse))
+        paths = [entry.key.removeprefix(first).decode(errors="replace").split("/") for entry in found.kvs]
+        return sorted({path[0] for path in paths if len(path) == 2 and is_service_name(path[0])})
 
     async def close(self) -> None:
-        """See Registry."""
         await self._members.close()
 
-    async def _call(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
-        return await self._members.call(partial(self._login.run, work))
 
-
-async def _read(directory: str, etcd: Session) -> tuple[Instances, int]:
+async def _read(directory: str, session: Session) -> tuple[Instances, int]:
     """The instances of a service, and the revision of etcd's state in which they were read."""
     first, end = _below(directory)
-    found = await etcd.range(first, end)
+    found = await session.ask("KV/Range", etcd.RangeRequest(key=first, range_end=end), etcd.RangeResponse)
     entries = {
         entry.key.removeprefix(first).decode(errors="replace"): entry.value.decode(errors="replace")
         for entry in found.kvs
@@ -107,15 +109,32 @@ async def _read(directory: str, etcd: Session) -> tuple[Instances, int]:
     return {instance: address for instance, address in entries.items() if "/" not in instance}, found.header.revision
 
 
-async def _change(directory: str, revision: int, etcd: Session) -> bool:
+async def _await_change(directory: str, revision: int, session: Session) -> bool:
+    """Return after the next change behind `revision`, or when it is time to read again anyway. False: the watch ended."""
     first, end = _below(directory)
-    return await etcd.change(first, end, revision, _POLL_SECONDS)
+    creation = etcd.WatchCreateRequest(key=first, range_end=end, start_revision=revision + 1)
+    request = etcd.WatchRequest(create_request=creation)
+    try:
+        async with (
+            asyncio.timeout(_POLL_SECONDS),
+            session.stream("Watch/Watch", request, etcd.WatchResponse, endless=True) as stream,
+        ):
+            while isinstance(answer := await stream.read(), etcd.WatchResponse) and not answer.canceled:
+                if answer.events:
+                    return True
+    except TimeoutError:
+        return True
+    return False
+
+
+async def _revoke(lease: int, session: Session) -> None:
+    try:
+        await session.ask("Lease/LeaseRevoke", etcd.LeaseRevokeRequest(ID=lease), etcd.LeaseRevokeResponse)
+    except aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.NOT_FOUND:  # it has ended already
+            raise
 
 
 def _below(directory: str) -> tuple[bytes, bytes]:
     """First key and end of the keys below a directory: all that begin with its name and a slash."""
     return f"{directory}/".encode(), f"{directory}0".encode()
-
-
-def _is_entry(path: str) -> bool:
-    return is_service_name(path.partition("/")[0])

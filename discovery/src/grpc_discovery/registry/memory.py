@@ -4,7 +4,8 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 from grpc_discovery.addresses import check_instance_name, check_service_name
 from grpc_discovery.registry.interface import Instances, Names, RegistryUnavailable
@@ -58,70 +59,55 @@ class MemoryRegistry:
         self._wake(service)
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
-        """See Registry."""
         self._check_available()
         self.put(service, instance, address, ttl)
 
     async def renew(self, service: str, instance: str, address: str, ttl: float) -> bool:
-        """See Registry."""
-        self._check_available()
-        if self._live(service).get(instance) != address:
+        if (await self.list(service)).get(instance) != address:
             return False
         with self._lock:
             self._held[service][instance] = (address, _now() + ttl)
         return True
 
     async def withdraw(self, service: str, instance: str, address: str) -> None:
-        """See Registry."""
-        self._check_available()
-        if self._live(service).get(instance) == address:
+        if (await self.list(service)).get(instance) == address:
             self.remove(service, instance)
 
     async def list(self, service: str) -> Instances:
-        """See Registry."""
         self._check_available()
         return self._live(service)
 
-    async def watch(self, service: str) -> AsyncIterator[Instances]:
-        """See Registry."""
+    async def watch(self, service: str) -> AsyncGenerator[Instances]:
         changed = asyncio.Event()
         self._watchers[changed] = (service, asyncio.get_running_loop())
         try:
             while True:
                 changed.clear()
                 yield await self.list(service)
-                try:
-                    async with asyncio.timeout(self._until_expiry(service)):
+                with self._lock:
+                    lives = [expires - _now() for _, expires in self._held.get(service, {}).values()]
+                # Until an entry expires, or it is time for a list without a change.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min([_POLL_SECONDS, *(left for left in lives if left > 0)])):
                         await changed.wait()
-                except TimeoutError:
-                    pass  # an entry has expired, or it is time for a list without a change
         finally:
             del self._watchers[changed]
 
     async def names(self) -> Names:
-        """See Registry."""
         self._check_available()
         return sorted(self.entries)
 
     async def close(self) -> None:
-        """See Registry. The entries stay, as they do in etcd."""
+        pass  # the entries stay, as they do in etcd
 
     def _check_available(self) -> None:
         if not self._available:
             raise RegistryUnavailable("the registry in memory is away")
 
     def _live(self, service: str) -> Instances:
-        now = _now()
         with self._lock:
             held = self._held.get(service, {})
-            return {instance: address for instance, (address, expires) in held.items() if expires > now}
-
-    def _until_expiry(self, service: str) -> float:
-        """Seconds until the next entry of the service expires, a few at most."""
-        now = _now()
-        with self._lock:
-            left = [expires - now for _, expires in self._held.get(service, {}).values() if expires > now]
-        return min([*left, _POLL_SECONDS])
+            return {instance: address for instance, (address, expires) in held.items() if expires > _now()}
 
     def _wake(self, service: str | None) -> None:
         """Wake who watches the service, None: everybody."""

@@ -74,25 +74,21 @@ class AdmissionQueue:
             taken = self.taken
             while True:
                 await asyncio.sleep(_PROBE_EVERY_SECONDS)
-                if self.taken == taken:
-                    continue  # nobody calls
-                taken = self.taken
-                self._probes.append((time.monotonic(), taken))
-                probes.create_task(self._await_answer(probe(b"")))
+                if self.taken != taken:  # somebody calls
+                    taken = self.taken
+                    self._probes.append((time.monotonic(), taken))
+                    probes.create_task(self._await_answer(probe(b"")))
 
     async def _await_answer(self, answer: Awaitable[bytes]) -> None:
+        """Log, once, that the probe does not come through, and that it does again."""
         try:
             await answer
         except aio.AioRpcError as error:
-            self._note(error)
+            failed, self._probe_fails = self._probe_fails, error.code() is not StatusCode.UNIMPLEMENTED
+            if self._probe_fails and not failed:
+                told = f"{error.code().name}: {error.details()}"
+                _log.warning("overload is not noticed now: the probe failed: %s", told)
+            elif failed and not self._probe_fails:
+                _log.info("overload is noticed again")
         finally:
             self._probes.popleft()
-
-    def _note(self, error: aio.AioRpcError) -> None:
-        """Log, once, that the probe does not come through, and that it does again."""
-        fails = error.code() is not StatusCode.UNIMPLEMENTED
-        if fails and not self._probe_fails:
-            _log.warning("overload is not noticed now: the probe failed: %s: %s", error.code().name, error.details())
-        elif self._probe_fails and not fails:
-            _log.info("overload is noticed again")
-        self._probe_fails = fails

@@ -19,12 +19,11 @@ from typing import Any
 from grpc_discovery import logs
 from grpc_discovery.addresses import check_service_name
 from grpc_discovery.environment import SettingsError
-from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import Registry
-from grpc_discovery.serving.background import TaskEnded
+from grpc_discovery.registry.opening import open_registry
 from grpc_discovery.serving.dependencies import Dependency, Follower
 from grpc_discovery.serving.handlers import check_servicer
-from grpc_discovery.serving.life import Life, Service
+from grpc_discovery.serving.life import Life, Service, TaskEnded
 from grpc_discovery.serving.server import PortTaken, refuse_taken_port
 from grpc_discovery.settings import Settings
 
@@ -50,14 +49,13 @@ class Application:
 
         `settings`: None reads them from the variables that begin with the name, as GREETER_ for `greeter`, when they are first needed.
         `domain`: the one of google.rpc.ErrorInfo in answers; the name if None. `registry`: one that is open, and that the caller closes; None
-        opens the one of the settings. `default_port`: where the settings name none. `quiet`: loggers of libraries that are heard only at
-        the level debug.
+        opens the one of the settings. `default_port`: where the settings name none. `quiet`: loggers heard only at the level debug.
         """
         self.name = name
         self._given_settings, self._given_registry, self._registry = settings, registry, registry
         self._domain, self._default_port, self._quiet = domain or name, default_port, tuple(quiet)
         self._services: list[Service] = []
-        self._followers: list[Follower] = []
+        self._followers: dict[int, Follower] = {}
         self._is_program = False
 
     @cached_property
@@ -86,21 +84,14 @@ class Application:
             raise ValueError(f"{service_name} was added before")
         if not callable(servicer):
             check_servicer(servicer, add_to_server, service_name)
-        needs = [self._follower(dependency) for dependency in waits_for]
+        # Services that share a dependency share its follower.
+        needs = [self._followers.setdefault(id(dependency), Follower(dependency)) for dependency in waits_for]
         self._services.append(Service(service_name, servicer, add_to_server, needs))
-
-    def _follower(self, dependency: Dependency) -> Follower:
-        """The one follower of a dependency, which services may share."""
-        for follower in self._followers:
-            if follower.dependency is dependency:
-                return follower
-        self._followers.append(Follower(dependency))
-        return self._followers[-1]
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then return. Configures logging and takes uvloop where it is installed.
 
-        Exits with 1 when the port is taken or a task has ended that must not, and with 2 for a wrong setting.
+        Exits with 1 when the port is taken or a task has ended that must not, and with 2 for a wrong setting or a missing extra.
         """
         self._is_program = True
         try:
@@ -146,7 +137,10 @@ class Application:
     async def _open_registry(self, life: AsyncExitStack) -> Registry:
         """The registry that was given, or the one of the settings, which is closed when `life` ends."""
         if self._registry is None:
-            self._registry = await open_registry(self.settings.registry)
+            try:
+                self._registry = await open_registry(self.settings.registry)
+            except ModuleNotFoundError as error:
+                raise SettingsError(str(error)) from error
             life.push_async_callback(_close, self._registry)
         return self._registry
 

@@ -1,17 +1,22 @@
-"""The caller's deadline, kept in a context variable so that handlers need not pass it on.
+"""The caller's deadline, kept in a context variable so that handlers need not pass it on, and work that runs on without it.
 
 The interceptor sets it; whatever waits for something else, such as a database, asks how much of it is left.
 """
 
+import asyncio
 import time
-from contextvars import Context, ContextVar, copy_context
+from collections.abc import Coroutine
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
 
 from grpc_discovery.serving.statuses import DeadlineExceeded, ServiceError, Unavailable
 
 # Timers of loops and drivers are a little off, so a deadline that is about to pass counts as passed.
 _TIMER_SLACK_SECONDS = 0.05
 
+Result = TypeVar("Result")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_shielded: set[asyncio.Task[Any]] = set()
 
 
 def set_time_left(seconds: float | None) -> None:
@@ -24,10 +29,7 @@ def time_left(max_seconds: float) -> float:
 
     Raises DeadlineExceeded when nothing is left, so that no work is begun after it.
     """
-    deadline = _deadline.get()
-    if deadline is None:
-        return max_seconds
-    left = deadline - time.monotonic()
+    left = max_seconds if (deadline := _deadline.get()) is None else deadline - time.monotonic()
     if left <= 0:
         raise DeadlineExceeded("the deadline of the call has passed")
     return min(left, max_seconds)
@@ -41,8 +43,26 @@ def waited_too_long(text: str) -> ServiceError:
     return Unavailable(text)
 
 
-def context_without_deadline() -> Context:
-    """A copy of the present context in which no deadline is set, for work that outlives the call."""
+async def shielded(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run `work` of several steps to its end, and return its result; what it raises is raised. A stopping process waits for it.
+
+    A caller that is cancelled leaves at once, and the work goes on without it. The caller's deadline does not hold for the work: if the
+    third of three steps found no time left, the first two would have been for nothing.
+    """
     context = copy_context()
     context.run(_deadline.set, None)
-    return context
+    task = asyncio.create_task(work, context=context)
+    _shielded.add(task)
+    task.add_done_callback(_forget)
+    return await asyncio.shield(task)
+
+
+async def finish_shielded(seconds: float) -> int:
+    """Wait up to `seconds` for all shielded work of this process; returns how many pieces are not done even then."""
+    return len((await asyncio.wait(_shielded, timeout=seconds))[1]) if _shielded else 0
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _shielded.discard(task)
+    if not task.cancelled():
+        task.exception()  # a caller that left does not fetch it, of which asyncio would complain

@@ -7,8 +7,6 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from grpc_discovery.tasks import cancel_and_wait
-
 _ASK_EVERY_SECONDS = 0.5
 _ALIVE_SECONDS = 2.0
 _PAUSE_SECONDS = (0.3, 1.0)
@@ -26,7 +24,6 @@ class Dependency(Protocol):
 
     async def ready(self) -> None:
         """Return when it can be used. It may wait without end, and be called again after it has raised."""
-        ...
 
     async def alive(self) -> bool:
         """Whether it can be used now. Asked twice a second; an answer that takes more than two seconds counts as no."""
@@ -40,85 +37,74 @@ class Follower:
         self.name, self.dependency = dependency.name, dependency
         self.is_alive = False
         """Whether it could be used when it was asked last, or the time before."""
-        self._missed = 0
-        # What was told of by `on_change`; None if that failed, so that it is told again.
+        # What was last told of; None if that failed, so that it is told again.
         self._told: bool | None = None
+        self._missed = 0
         self._reason = ""
         self._question: asyncio.Task[bool] | None = None
 
     async def wait_ready(self) -> None:
         """Return when the dependency is ready."""
-        while True:
-            # In a task of its own, also below: a library that cancels what it waits for must not end the one who asks.
-            task = asyncio.create_task(_begun(self.dependency.ready), name=f"wait for {self.name}")
-            try:
-                await asyncio.wait([task])
-            finally:
-                # Its end is waited for: nothing may run beside close().
-                await cancel_and_wait([task])
-            reason = _reason(task)
-            if reason is None:
-                self.is_alive, self._told, self._reason = True, True, ""
-                return
-            self._log_once("waiting for %s: %s", reason)
+        while not await self._ask(self._is_ready, None, "waiting for %s: %s"):  # noqa: ASYNC110  it is asked
             await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
+        self.is_alive = self._told = True
 
     async def follow(self, on_change: Callable[["Follower"], Awaitable[None]]) -> None:
-        """Ask without end, and call `on_change` when `is_alive` has changed."""
+        """Ask without end, and call `on_change` when `is_alive` has changed; again if that failed."""
         while True:
-            self._missed = 0 if await self._ask() else self._missed + 1
-            alive = self._missed == 0 or (self._missed <= _MAX_MISSED and self.is_alive)
+            answered = await self._ask(self.dependency.alive, _ALIVE_SECONDS, "%s cannot be asked: %s")
+            self._missed = 0 if answered else self._missed + 1
+            alive = answered or (self.is_alive and self._missed <= _MAX_MISSED)
             if alive != self._told:
                 self.is_alive, self._told = alive, None
                 await on_change(self)
                 self._told = alive
             await asyncio.sleep(_ASK_EVERY_SECONDS)
 
-    async def _ask(self) -> bool:
-        # A question that is still open, although it was cancelled, is not asked a second time.
-        question = self._question or asyncio.create_task(_begun(self.dependency.alive), name=f"ask {self.name}")
-        self._question = question
-        try:
-            _, late = await asyncio.wait([question], timeout=_ALIVE_SECONDS)
-        finally:
-            question.cancel()
-        if late:
-            return False
-        self._question = None
-        reason = _reason(question)
-        if reason is not None:
-            self._log_once("%s cannot be asked: %s", reason)
-            return False
-        self._reason = ""
-        return bool(question.result())
-
-    def _log_once(self, text: str, reason: str) -> None:
-        if reason != self._reason:
-            self._reason = reason
-            _log.warning(text, self.name, reason)
-
     async def close(self) -> None:
-        """Close the dependency, if it can be closed."""
-        close = getattr(self.dependency, "close", None)
-        if close is None:
-            return
+        """Close the dependency, if it can be closed, when nothing is asked of it any more."""
         try:
-            closing = close()
+            if self._question:
+                await asyncio.wait([self._question], timeout=_ALIVE_SECONDS)
+            closing = getattr(self.dependency, "close", lambda: None)()
             if inspect.isawaitable(closing):
                 await closing
         except Exception:
             # It must not keep the rest from being stopped in order.
             _log.exception("closing %s failed", self.name)
 
+    async def _is_ready(self) -> bool:
+        await self.dependency.ready()
+        return True
 
-async def _begun(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer; also what a plain function raises comes up here, in the task."""
-    return await ask()
+    async def _ask(self, ask: Callable[[], Awaitable[bool]], seconds: float | None, complaint: str) -> bool:
+        """The answer; False after so many seconds, and for whatever comes instead of one."""
+
+        async def begun() -> bool:
+            return bool(await ask())  # what a plain function raises comes up in the task, too
+
+        # In a task of its own: a library that cancels what it waits for must not end the one who asks. A question that is still open, although
+        # it was cancelled, is not asked a second time.
+        question = self._question = self._question or asyncio.create_task(begun(), name=f"ask {self.name}")
+        try:
+            _, late = await asyncio.wait([question], timeout=seconds)
+        finally:
+            question.cancel()
+        if late:
+            return False
+        self._question = None
+        if (reason := _reason(question)) is None:
+            self._reason = ""
+            return question.result()
+        if reason != self._reason:
+            self._reason = reason
+            _log.warning(complaint, self.name, reason)
+        return False
 
 
-def _reason(task: "asyncio.Task[Any]") -> str | None:
+def _reason(task: asyncio.Task[Any]) -> str | None:
     """Why a task that has ended has no result; None if it has one."""
     if task.cancelled():
         return "it was cancelled"
     error = task.exception()
-    return None if error is None else f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return error and f"{type(error).__name__}: {error}".removesuffix(": ")  # type: ignore[return-value]

@@ -27,7 +27,12 @@ from grpc_discovery.settings import Settings
 Coroutine = Callable[[Any, Any], Awaitable[Any]]
 """A coroutine function that takes a request, or an iterator of requests, and a context."""
 
-_DETAILS_KEY = "grpc-status-details-bin"
+_KINDS = {
+    "unary_unary": grpc.unary_unary_rpc_method_handler,
+    "unary_stream": grpc.unary_stream_rpc_method_handler,
+    "stream_unary": grpc.stream_unary_rpc_method_handler,
+    "stream_stream": grpc.stream_stream_rpc_method_handler,
+}
 _LEFT_OUT = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.", "/grpc.reflection.v1.")
 _SHED_LOG_SECONDS = 5.0
 # Names of methods come from outside where a handler takes all of them, as in a proxy.
@@ -44,8 +49,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         self.under_way = 0
         """Calls that are worked on now; a stream is one call from its begin to its end."""
         self._max_calls, self._slow_seconds = settings.serving.max_calls, settings.serving.slow_call
-        self._domain = domain
-        self._log_all = settings.logs.level == "debug"
+        self._domain, self._log_all = domain, settings.logs.level == "debug"
         self._wrapped: dict[str, Any] = {}
         self._shed, self._last_shed_log = 0, -inf
 
@@ -66,27 +70,21 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         return wrapped
 
     def _wrap(self, method: str, handler: Any) -> Any:
-        left_out = method.startswith(_LEFT_OUT)
-        if left_out and not self.queue.socket_is_closed_to_calls:
+        is_left_out = method.startswith(_LEFT_OUT)
+        if is_left_out and not self.queue.socket_is_closed_to_calls:
             return handler
-        around = self._only_guarded if left_out else self._around
-        handle, read, write = (
-            coroutine_of(method, handler),
-            _reader(handler.request_deserializer),
-            handler.response_serializer,
-        )
-        if handler.request_streaming:
-            # gRPC reads each message when the handler asks for it, so what a bad one raises comes up through the handler.
-            call = around(method, handle, _as_it_is, is_stream=True)
-            if handler.response_streaming:
-                return grpc.stream_stream_rpc_method_handler(call, read, write)
-            return grpc.stream_unary_rpc_method_handler(call, read, write)
-        call = around(method, handle, read, is_stream=handler.response_streaming)
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(call, None, write)
-        return grpc.unary_unary_rpc_method_handler(call, None, write)
+        handle, reader, streams = coroutine_of(method, handler), _reader(handler), handler.request_streaming
+        # gRPC reads each message of a stream when the handler asks for it, so what a bad one raises comes up through the handler.
+        read = None if streams else reader
+        if is_left_out:
+            call = self._only_guarded(handle, read)
+        else:
+            call = self._around(method, handle, read, is_stream=streams or handler.response_streaming)
+        return _KINDS[_kind_of(handler)](call, reader if streams else None, handler.response_serializer)
 
-    def _around(self, method: str, handle: Coroutine, read: Callable[[Any], Any], *, is_stream: bool) -> Coroutine:
+    def _around(
+        self, method: str, handle: Coroutine, read: Callable[[Any], Any] | None, *, is_stream: bool
+    ) -> Coroutine:
         queue = self.queue
 
         async def call(sent: Any, context: Any) -> Any:
@@ -100,7 +98,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
             began = time.monotonic()
             try:
                 set_time_left(context.time_remaining())
-                answer = await handle(read(sent), context)
+                answer = await handle(sent if read is None else read(sent), context)
             except Exception as error:
                 await self._end(method, context, error, (time.monotonic() - began) * 1000)
                 raise
@@ -116,14 +114,12 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
 
         return call
 
-    def _only_guarded(
-        self, method: str, handle: Coroutine, read: Callable[[Any], Any], *, is_stream: bool
-    ) -> Coroutine:
+    def _only_guarded(self, handle: Coroutine, read: Callable[[Any], Any] | None) -> Coroutine:
         """For calls that are left out: they, too, are not taken by the probe's socket where that is closed."""
 
         async def call(sent: Any, context: Any) -> Any:
             await self._refuse_by_socket(context)
-            return await handle(read(sent), context)
+            return await handle(sent if read is None else read(sent), context)
 
         return call
 
@@ -142,23 +138,20 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
             case _:
                 ref = token_hex(6)
                 _log.error("%s failed after %.0f ms: INTERNAL, reference %s", method, took_ms, ref, exc_info=error)
-                await self._abort(
-                    context, ServiceError(f"Something went wrong here. The reference in the log is {ref}.")
-                )
+                told = ServiceError(f"Something went wrong here. The reference in the log is {ref}.")
+                await self._abort(context, told)
 
     async def _abort(self, context: Any, error: ServiceError) -> None:
         """End the call with the status of `error` and details that a program can read (google.rpc.BadRequest or ErrorInfo)."""
         detail = AnyMessage()
         if isinstance(error, InvalidArgument):
-            violations = [
-                error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-                for field, description in error.violations.items()
-            ]
+            violation = error_details_pb2.BadRequest.FieldViolation
+            violations = [violation(field=field, description=why) for field, why in error.violations.items()]
             detail.Pack(error_details_pb2.BadRequest(field_violations=violations))
         else:
             detail.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=self._domain))
         status = status_pb2.Status(code=code_pb2.Code.Value(error.status.name), message=error.message, details=[detail])
-        trailing = (*(context.trailing_metadata() or ()), (_DETAILS_KEY, status.SerializeToString()))
+        trailing = (*(context.trailing_metadata() or ()), ("grpc-status-details-bin", status.SerializeToString()))
         await context.abort(error.status, error.message, trailing)
 
     async def _refuse_by_socket(self, context: Any) -> None:
@@ -169,11 +162,8 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         """Count a shed call, and log one line for many: a process that sheds calls has no time to write of each."""
         self._shed += 1
         if time.monotonic() - self._last_shed_log >= _SHED_LOG_SECONDS:
-            _log.warning(
-                "more calls than this instance can work on: %d refused since the last such line, %d under way",
-                self._shed,
-                self.under_way,
-            )
+            text = "more calls than this instance can work on: %d refused since the last such line, %d under way"
+            _log.warning(text, self._shed, self.under_way)
             self._shed, self._last_shed_log = 0, time.monotonic()
 
 
@@ -207,8 +197,7 @@ def coroutine_of(method: str, handler: Any) -> Coroutine:
     Raises TypeError for a plain function, which an asyncio server could only run in threads. One that the generated base class has is no
     fault: the call is answered UNIMPLEMENTED.
     """
-    kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-    function = next(function for kind in kinds if (function := getattr(handler, kind)) is not None)
+    function = getattr(handler, _kind_of(handler))
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         return function  # type: ignore[no-any-return]
     if inspect.isasyncgenfunction(function):
@@ -217,9 +206,12 @@ def coroutine_of(method: str, handler: Any) -> Coroutine:
         return _writing(function)
     if str(getattr(function, "__module__", "")).endswith("_pb2_grpc"):
         return _unimplemented
-    raise TypeError(
-        f"{method} is a plain function: make it an `async def`, or serve it with grpc.server and advertise it with BlockingRegistration"
-    )
+    advice = "make it an `async def`, or serve it with grpc.server and advertise it with BlockingRegistration"
+    raise TypeError(f"{method} is a plain function: {advice}")
+
+
+def _kind_of(handler: Any) -> str:
+    return next(kind for kind in _KINDS if getattr(handler, kind) is not None)
 
 
 def _writing(handle: Callable[[Any, Any], AsyncGenerator[Any, None]]) -> Coroutine:
@@ -235,10 +227,9 @@ async def _unimplemented(_request: Any, context: Any) -> None:
     await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not implemented!")
 
 
-def _reader(deserializer: Callable[[bytes], Any] | None) -> Callable[[Any], Any]:
-    """The deserializer, with an error of ours. Read by gRPC, a bad message would be UNKNOWN with the words of an exception."""
-    if deserializer is None:
-        return _as_it_is
+def _reader(handler: Any) -> Callable[[Any], Any] | None:
+    """What makes a message of what was sent, with an error of ours. Read by gRPC, a bad one would be UNKNOWN with an exception's words."""
+    deserializer = handler.request_deserializer
 
     def read(sent: bytes) -> Any:
         try:
@@ -246,11 +237,7 @@ def _reader(deserializer: Callable[[bytes], Any] | None) -> Callable[[Any], Any]
         except DecodeError:
             raise InvalidArgument({"request": "is not the message that this call takes"}) from None
 
-    return read
-
-
-def _as_it_is(sent: Any) -> Any:
-    return sent
+    return deserializer and read
 
 
 def _name(code: Any) -> str:

@@ -1,9 +1,11 @@
-"""The health of a process as gRPC's health protocol tells it: for each service, for '' as a whole, and for `liveness`."""
+"""The health of a process as gRPC's health protocol tells it: for each service, for '' as a whole, and for `liveness`; and server reflection."""
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
@@ -14,7 +16,10 @@ OVERALL = ""
 SINCE_KEY = "serving-since"
 """Trailing metadata of Check: since when (ISO 8601, UTC) the service has the status that is answered."""
 
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _STATUS = {True: health_pb2.HealthCheckResponse.SERVING, False: health_pb2.HealthCheckResponse.NOT_SERVING}
+
+_log = logging.getLogger(__name__)
 
 
 class _Checks(health.aio.HealthServicer):  # type: ignore[misc,name-defined]  # the stubs leave it out
@@ -64,3 +69,27 @@ class Health:
                 self._told[name] = serving
                 self._servicer.since[name] = datetime.now(UTC).isoformat(timespec="seconds")
                 await self._servicer.set(name, _STATUS[serving])
+
+
+def add_reflection(services: Iterable[str], server: aio.Server) -> None:
+    """Offer reflection of these services (full names), and of health, as v1alpha and v1, on a server that is not started yet.
+
+    Where the package for it is not installed, it is left out, which is logged.
+    """
+    try:
+        from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+    except ImportError:
+        _log.info("server reflection is left out: pip install grpc-discovery[reflection] brings it")
+        return
+    servicer = reflection.aio.ReflectionServicer(  # type: ignore[attr-defined]  # left out of the stubs
+        [*services, health.SERVICE_NAME, reflection.SERVICE_NAME]
+    )
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
+    # v1 is v1alpha under another name: the messages are alike on the wire. The package knows the older one alone.
+    method = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    handlers = {"ServerReflectionInfo": method}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(_REFLECTION_V1, handlers)])

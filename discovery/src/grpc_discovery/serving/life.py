@@ -10,29 +10,30 @@ import gc
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
-
-from grpc import aio
 
 from grpc_discovery.addresses import Address
 from grpc_discovery.registration import Registration
 from grpc_discovery.registry.interface import Registry
-from grpc_discovery.serving.advertised import advertised_address
-from grpc_discovery.serving.background import Background
+from grpc_discovery.serving.deadlines import finish_shielded
 from grpc_discovery.serving.dependencies import Follower
-from grpc_discovery.serving.handlers import Interceptor, check_servicer
-from grpc_discovery.serving.health import Health
-from grpc_discovery.serving.reflection import add_reflection
-from grpc_discovery.serving.server import bind, new_server
-from grpc_discovery.serving.shielding import finish_shielded
+from grpc_discovery.serving.handlers import check_servicer
+from grpc_discovery.serving.health import Health, add_reflection
+from grpc_discovery.serving.server import advertised_address, bind, new_server
 from grpc_discovery.settings import Settings
+from grpc_discovery.tasks import cancel_and_wait, keep_running
 
 _FINISH_SHIELDED_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+
+class TaskEnded(Exception):
+    """A task has ended that must not (promise 22). Its text names it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Life:
         self._address = str(advertised_address(settings, port))
         self._health = Health(service.full_name for service in services)
         self._registrations: list[Registration] = []
-        self._background = Background()
+        self._task_ended = asyncio.Event()
+        self._end = ""
 
     async def run(
         self, open_the_registry: Callable[[AsyncExitStack], Awaitable[Registry]], stop: asyncio.Event, *, freeze: bool
@@ -97,10 +99,11 @@ class Life:
                 gc.collect()
                 gc.freeze()
             for follower in self._followers:
-                await life.enter_async_context(self._followed(follower))
-            await unless(stop, self._background.ended.wait())
+                self._keep_running(life, f"follow {follower.name}", partial(follower.follow, self._tell_of))
+            await unless(stop, self._task_ended.wait())
             _log.info("stopping")
-        self._background.raise_if_ended()
+        if self._end:
+            raise TaskEnded(self._end)
 
     async def _wait_and_make(self) -> list[Any]:
         """The servicers, made when all dependencies are ready."""
@@ -112,41 +115,31 @@ class Life:
     @asynccontextmanager
     async def _serving(self, servicers: Sequence[Any]) -> AsyncIterator[None]:
         """A server that takes calls; on leaving, calls under way and shielded work are finished first."""
-        settings, names = self._settings, [service.full_name for service in self._services]
-        server, interceptor = new_server(settings, self._domain)
+        server, interceptor = new_server(self._settings, self._domain)
         for service, servicer in zip(self._services, servicers, strict=True):
             service.add_to_server(servicer, server)
         await self._health.add_to(server)
-        if settings.serving.reflection:
-            add_reflection(names, server)
-        bind(server, settings, self._port)
-        with interceptor.queue.socket(server, only_probe=settings.listen.tls.given) as probe:
+        if self._settings.serving.reflection:
+            add_reflection([service.full_name for service in self._services], server)
+        bind(server, self._settings, self._port)
+        queue = interceptor.queue
+        with queue.socket(server, only_probe=self._settings.listen.tls.given) as probe:
             await server.start()
             for service in self._services:
                 await self._health.set(service.full_name, service.can_serve)
-            _log.info("serving %s on %s", ", ".join(self._names), Address(settings.listen.host, self._port))
+            _log.info("serving %s on %s", ", ".join(self._names), Address(self._settings.listen.host, self._port))
             try:
-                async with self._queue_watched(interceptor, probe):
+                async with AsyncExitStack() as watched:
+                    if probe:
+                        self._keep_running(watched, "watch the admission queue", partial(queue.watch, probe))
                     yield
             finally:
-                await self._drain(server, interceptor)
-
-    @asynccontextmanager
-    async def _queue_watched(self, interceptor: Interceptor, probe: str | None) -> AsyncIterator[None]:
-        if probe is None:
-            yield
-            return
-        async with self._background.running("watch the admission queue", lambda: interceptor.queue.watch(probe)):
-            yield
-
-    async def _drain(self, server: aio.Server, interceptor: Interceptor) -> None:
-        _log.info("finishing %d calls under way", interceptor.under_way)
-        await server.stop(self._settings.serving.drain)
-        unfinished = await finish_shielded(_FINISH_SHIELDED_SECONDS)
-        if unfinished:
-            _log.warning("server stopped, %d pieces of shielded work unfinished", unfinished)
-        else:
-            _log.info("server stopped")
+                _log.info("finishing %d calls under way", interceptor.under_way)
+                await server.stop(self._settings.serving.drain)
+                if unfinished := await finish_shielded(_FINISH_SHIELDED_SECONDS):
+                    _log.warning("server stopped, %d pieces of shielded work unfinished", unfinished)
+                else:
+                    _log.info("server stopped")
 
     @asynccontextmanager
     async def _advertised(self, registry: Registry) -> AsyncIterator[None]:
@@ -155,14 +148,13 @@ class Life:
         self._registrations = [
             Registration(registry, name, advertise.instance or address, address, advertise.ttl) for name in self._names
         ]
-        for service, registration in zip(self._services, self._registrations, strict=True):
-            registration.set_serving(service.can_serve)
-            registration.start()
         try:
-            async with AsyncExitStack() as needed:
-                for registration in self._registrations:
+            with ExitStack() as needed:
+                for service, registration in zip(self._services, self._registrations, strict=True):
+                    registration.set_serving(service.can_serve)
+                    registration.start()
                     if registration.task:
-                        await needed.enter_async_context(self._background.needing(registration.task))
+                        self._must_not_end(needed, registration.task)
                 yield
         finally:
             await self._health.set_all(False)
@@ -170,11 +162,22 @@ class Life:
             await asyncio.gather(*(registration.withdraw() for registration in self._registrations))
             await asyncio.sleep(advertise.withdraw_wait)
 
-    @asynccontextmanager
-    async def _followed(self, follower: Follower) -> AsyncIterator[None]:
-        """Health and entries of the services that need this dependency follow it."""
-        async with self._background.running(f"follow {follower.name}", lambda: follower.follow(self._tell_of)):
-            yield
+    def _keep_running(self, until: AsyncExitStack, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Run `work`, over and over, in a task of its own until the block is left."""
+        task = asyncio.create_task(keep_running(name, work), name=name)
+        until.push_async_callback(cancel_and_wait, [task])
+        self._must_not_end(until, task)
+
+    def _must_not_end(self, until: ExitStack | AsyncExitStack, task: asyncio.Task[None]) -> None:
+        """If the task ends by itself before the block is left, the process says so and stops."""
+        task.add_done_callback(self._stop_for)
+        until.callback(task.remove_done_callback, self._stop_for)
+
+    def _stop_for(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        self._end = f"the task '{task.get_name()}' has ended, without which this process does not do what it should"
+        _log.error("%s: stopping", self._end, exc_info=error)
+        self._task_ended.set()
 
     async def _tell_of(self, follower: Follower) -> None:
         """A dependency went away, or is back: tell health, registrations and log, as far as it makes a difference."""

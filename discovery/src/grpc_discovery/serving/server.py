@@ -1,14 +1,16 @@
-"""The gRPC server of a process: its options, its port, its interceptor."""
+"""The gRPC server of a process: its options, its interceptor, its port, and the address under which that is advertised."""
 
 import errno
+import logging
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
-import grpc
 from grpc import aio
 from grpc_health.v1 import health
 
-from grpc_discovery.addresses import Address
+from grpc_discovery.addresses import Address, is_loopback, is_unspecified, own_address
 from grpc_discovery.environment import SettingsError
 from grpc_discovery.serving.handlers import Interceptor
 from grpc_discovery.serving.tls import server_credentials
@@ -25,6 +27,8 @@ _OPTIONS = [
     ("grpc.server.max_pending_requests", 5_000),
     ("grpc.server.max_pending_requests_hard_limit", 10_000),
 ]
+
+_log = logging.getLogger(__name__)
 
 
 class PortTaken(Exception):
@@ -54,50 +58,61 @@ def new_server(settings: Settings, domain: str) -> tuple[aio.Server, Interceptor
 
 
 def bind(server: aio.Server, settings: Settings, port: int) -> None:
-    """Bind the port on the host of the settings, with TLS where they name a certificate. Raises PortTaken, and SettingsError for files of
-    TLS that cannot be used.
+    """Bind the port on the host of the settings, with TLS where they name a certificate.
+
+    Raises PortTaken, and SettingsError for files of TLS that cannot be used.
     """
     address, tls = Address(settings.listen.host, port), settings.listen.tls
     try:
-        if tls.given:
-            bound = server.add_secure_port(str(address), _credentials(settings))
-        else:
-            bound = server.add_insecure_port(str(address))
+        credentials = server_credentials(tls) if tls.given else None
+    except (OSError, ValueError) as error:
+        certificate, key = settings.variable("GRPC_CERTIFICATE"), settings.variable("GRPC_KEY")
+        raise SettingsError(f"wrong settings: {certificate} and {key} cannot be used: {error}") from error
+    try:
+        text = str(address)
+        bound = server.add_secure_port(text, credentials) if credentials else server.add_insecure_port(text)
     except RuntimeError:
         bound = 0
     if not bound:
         raise PortTaken(f"port {port} on {address.host} is taken; {settings.variable('LISTEN_PORT')} chooses another")
 
 
-def _credentials(settings: Settings) -> grpc.ServerCredentials:
-    try:
-        return server_credentials(settings.listen.tls)
-    except (OSError, ValueError) as error:
-        certificate, key = settings.variable("GRPC_CERTIFICATE"), settings.variable("GRPC_KEY")
-        raise SettingsError(f"wrong settings: {certificate} and {key} cannot be used: {error}") from error
-
-
 def refuse_taken_port(settings: Settings, port: int) -> None:
     """Raise PortTaken now rather than after the wait for dependencies; binding for good comes later."""
     host = settings.listen.host
     try:
-        for family, _, _, _, address in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            _try_to_bind(family, address)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in found:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    # As gRPC does: `::` takes calls over IPv4, too.
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                probe.bind(address)
     except OSError as error:
-        reason = error.strerror or str(error)
+        what, variable = f"cannot listen on {host}", settings.variable("LISTEN_HOST")
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            advice = f"{settings.variable('LISTEN_PORT')} chooses another"
-            raise PortTaken(f"port {port} on {host} cannot be bound ({reason}); {advice}") from error
-        advice = f"{settings.variable('LISTEN_HOST')} chooses another address"
-        raise PortTaken(f"cannot listen on {host} ({reason}); {advice}") from error
+            what, variable = f"port {port} on {host} cannot be bound", settings.variable("LISTEN_PORT")
+        raise PortTaken(f"{what} ({error.strerror or error}); {variable} chooses another") from error
 
 
-def _try_to_bind(family: int, address: Any) -> None:
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # As gRPC does: `::` takes calls over IPv4, too.
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        probe.bind(address)
+def advertised_address(settings: Settings, port: int) -> Address:
+    """The address to advertise for a server that is bound to `port`: the setting, or where it listens.
+
+    Where it listens on all interfaces it is in a container the machine's own address, elsewhere 127.0.0.1. One that others cannot reach,
+    although the server listens to them, is logged. Raises SettingsError for one that nobody can dial.
+    """
+    bound, host = settings.listen.host, settings.advertise.host
+    if host is None:
+        host = bound if not is_unspecified(bound) else own_address() if _in_container() else "127.0.0.1"
+    address, variable = Address(host, settings.advertise.port or port), settings.variable("SERVICE_HOST")
+    if is_unspecified(host):
+        raise SettingsError(f"wrong setting {variable}={host!r}: nobody can dial it")
+    if is_loopback(host) and not is_loopback(bound):
+        _log.warning("the advertised address %s cannot be reached from elsewhere; %s sets another", address, variable)
+    return address
+
+
+def _in_container() -> bool:
+    marks = (Path("/.dockerenv"), Path("/run/.containerenv"))
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(mark.exists() for mark in marks)

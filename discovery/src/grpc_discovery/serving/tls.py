@@ -6,10 +6,7 @@ from pathlib import Path
 
 import grpc
 
-from grpc_discovery.tls import TlsFiles
-
-Snapshot = tuple[tuple[int, int, int] | None, ...]
-"""For each file its time of change in ns, size and number; None for one that is not there."""
+from grpc_discovery.settings import TlsFiles
 
 _log = logging.getLogger(__name__)
 
@@ -34,23 +31,27 @@ class CertificateLoader:
         if files.certificate is None or files.key is None:
             raise ValueError("a server needs a certificate and its key")
         self._certificate, self._key, self._ca = files.certificate, files.key, files.ca
-        self._loaded: Snapshot = ()
+        self._loaded: list[object] = []
 
     def load(self) -> grpc.ServerCertificateConfiguration:
         """What the files hold now. Raises OSError or ValueError when it cannot be used, as while it is being written."""
         # Seen before it is read: a change in the meantime is found the next time.
-        self._loaded = self._snapshot()
-        self._check()
+        self._loaded = self._states()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # Fails where key and certificate do not belong together. Without a password given, a key that asks for one would ask at the terminal.
+        context.load_cert_chain(self._certificate, self._key, password=lambda: "")
+        if self._ca:
+            context.load_verify_locations(self._ca)
         pair = (self._key.read_bytes(), self._certificate.read_bytes())
         loaded = grpc.ssl_server_certificate_configuration([pair], self._ca.read_bytes() if self._ca else None)
-        if self._snapshot() != self._loaded:
-            self._loaded = ()
+        if self._states() != self._loaded:
+            self._loaded = []
             raise ValueError("the files are being written")
         return loaded
 
     def load_if_changed(self) -> grpc.ServerCertificateConfiguration | None:
         """Asked by gRPC at each handshake; None keeps what is in use."""
-        if self._snapshot() == self._loaded:
+        if self._states() == self._loaded:
             return None
         try:
             loaded = self.load()
@@ -60,19 +61,11 @@ class CertificateLoader:
         _log.info("the server's certificate was loaded again")
         return loaded
 
-    def _snapshot(self) -> Snapshot:
-        return tuple(_state_of(path) for path in (self._certificate, self._key, self._ca) if path)
-
-    def _check(self) -> None:
-        """Raise OSError (as ssl.SSLError) where key and certificate do not belong together, or a file holds something else."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # Without a password given, a key that asks for one would ask at the terminal.
-        context.load_cert_chain(self._certificate, self._key, password=lambda: "")
-        if self._ca:
-            context.load_verify_locations(self._ca)
+    def _states(self) -> list[object]:
+        return [_state_of(path) for path in (self._certificate, self._key, self._ca) if path]
 
 
-def _state_of(path: Path) -> tuple[int, int, int] | None:
+def _state_of(path: Path) -> object:
     try:
         found = path.stat()
     except OSError:

@@ -1,0 +1,57 @@
+"""The commands where a package of an extra is not installed."""
+
+import asyncio
+import os
+import pty
+from pathlib import Path
+
+import pytest
+
+from discovery.tests.cli.commands import begin, run
+from discovery.tests.cli.servers import GREETER, greeter
+
+INSTALL = "pip install 'grpc-discovery[cli]'"
+
+
+@pytest.fixture
+def without(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """PYTHONPATH with which the package that a test names counts as not installed."""
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{request.param!r}] = None\n")
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("without", ["rich"], indirect=True)
+async def test_a_terminal_needs_rich_and_a_pipe_does_not(without: str) -> None:
+    async with greeter() as address:
+        static = {"DISCOVERY_STATIC_SERVICES": f"{GREETER}={address}", "PYTHONPATH": without}
+        piped = await run("list", "--discovery", "static", **static)
+        assert (piped.code, address in piped.out) == (0, True), piped.err
+        ours, theirs = pty.openpty()
+        process = await begin("list", "--discovery", "static", stdout=theirs, **static)
+        os.close(theirs)
+        async with asyncio.timeout(30):
+            _, told = await process.communicate()
+        os.close(ours)
+    assert (process.returncode, told.decode()) == (2, f"rich is not installed: {INSTALL}\n")
+
+
+@pytest.mark.parametrize("without", ["grpc_reflection"], indirect=True)
+async def test_a_call_needs_reflection(without: str) -> None:
+    async with greeter() as address:
+        done = await run("call", GREETER, "SayHello", "{}", "--address", address, PYTHONPATH=without)
+    assert (done.code, done.out, done.err) == (2, "", f"grpc_reflection is not installed: {INSTALL}\n")
+
+
+@pytest.mark.parametrize(
+    ("without", "words", "extra"),
+    [
+        ("etcd", ("list", "--discovery", "etcd-v2"), "grpc-discovery[etcd-v2]"),
+        ("dns", ("list", "--discovery", "dns"), "grpc-discovery[dns]"),
+        ("dns", ("wait", "Greeter", "--discovery", "dns"), "grpc-discovery[dns]"),
+    ],
+    indirect=["without"],
+)
+async def test_a_registry_that_needs_an_extra_names_it(without: str, words: tuple[str, ...], extra: str) -> None:
+    done = await run(*words, PYTHONPATH=without, DISCOVERY_DNS_NAMES="Greeter=greeter.example")
+    assert (done.code, len(done.err.splitlines())) == (2, 1), done.err
+    assert done.err.endswith(f": pip install {extra}\n")

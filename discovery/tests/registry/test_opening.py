@@ -1,0 +1,47 @@
+"""Opening the registry of the settings: what is said while it is waited for."""
+
+import asyncio
+import logging
+
+import pytest
+
+from discovery.tests.waiting import eventually
+from grpc_discovery import Settings, open_registry
+
+
+class Answering:
+    """A server that gives every request the same answer, and counts them."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.requests = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.requests += 1
+        status, _, body = self.answer.partition(": ")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        writer.close()
+
+
+async def test_what_is_waited_for_is_told_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    web = Answering("200 OK: a web site")
+    async with await asyncio.start_server(web.serve, "127.0.0.1", 0) as server:
+        address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+        opening = asyncio.create_task(open_registry(Settings.from_environment("TEST_", {}, etcd=address).registry))
+        for answer, told in (
+            ("200 OK: a web site", "it answers, but not as etcd does"),
+            ("503 Busy: ", "Busy"),
+        ):
+            web.answer = answer
+            line = f"waiting for etcd at {address}: {told}"
+            await eventually(lambda line=line: line in caplog.text, 5, "it is told")  # type: ignore[misc]
+            before = web.requests
+            await eventually(lambda before=before: web.requests >= before + 3, 5, "it is asked on")  # type: ignore[misc]
+            assert caplog.text.count(line) == 1
+        assert caplog.text.count("waiting for etcd") == 2
+        web.answer = '200 OK: {"etcdserver": "3.5.0"}'
+        async with asyncio.timeout(5):
+            await (await opening).close()
+        assert "etcd offers its v2 keys" in caplog.text
