@@ -26,22 +26,23 @@ class Answering:
 
 async def test_what_is_waited_for_is_told_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    web = Answering("200 OK: a web site")
-    async with await asyncio.start_server(web.serve, "127.0.0.1", 0) as server:
-        address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    program = Answering("200 OK: a web site")
+    async with await asyncio.start_server(program.serve, "127.0.0.1", 0) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         opening = asyncio.create_task(open_registry(Settings.from_environment("TEST_", {}, etcd=address).registry))
-        for answer, told in (
-            ("200 OK: a web site", "it answers, but not as etcd does"),
-            ("503 Busy: ", "Busy"),
-        ):
-            web.answer = answer
-            line = f"waiting for etcd at {address}: {told}"
-            await eventually(lambda line=line: line in caplog.text, 5, "it is told")  # type: ignore[misc]
-            before = web.requests
-            await eventually(lambda before=before: web.requests >= before + 3, 5, "it is asked on")  # type: ignore[misc]
+
+        async def tells_once(reason: str) -> None:
+            line = f"waiting for etcd at {address}: {reason}"
+            await eventually(lambda: line in caplog.text, 5, "it is told")
+            before = program.requests
+            await eventually(lambda: program.requests >= before + 2, 5, "it is asked on")
             assert caplog.text.count(line) == 1
+
+        await tells_once("it answers, but not as etcd does")
+        program.answer = "503 Busy: "
+        await tells_once("Busy")
         assert caplog.text.count("waiting for etcd") == 2
-        web.answer = '200 OK: {"etcdserver": "3.5.0"}'
+        program.answer = '200 OK: {"etcdserver": "3.5.0"}'
         async with asyncio.timeout(5):
             await (await opening).close()
         assert "etcd offers its v2 keys" in caplog.text
