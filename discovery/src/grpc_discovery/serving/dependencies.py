@@ -45,8 +45,13 @@ class Follower:
 
     async def wait_ready(self) -> None:
         """Return when the dependency is ready."""
-        while not await self._ask(self._is_ready, None, "waiting for %s: %s"):  # noqa: ASYNC110  it is asked
-            await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
+        try:
+            while not await self._ask(self._is_ready, None, "waiting for %s: %s"):  # noqa: ASYNC110  it is asked
+                await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
+        finally:
+            # It was cancelled, and its end is waited for: nothing may run beside close().
+            if self._question:
+                await asyncio.wait([self._question])
         self.is_alive = self._told = True
 
     async def follow(self, on_change: Callable[["Follower"], Awaitable[None]]) -> None:
@@ -62,10 +67,8 @@ class Follower:
             await asyncio.sleep(_ASK_EVERY_SECONDS)
 
     async def close(self) -> None:
-        """Close the dependency, if it can be closed, when nothing is asked of it any more."""
+        """Close the dependency, if it can be closed."""
         try:
-            if self._question:
-                await asyncio.wait([self._question], timeout=_ALIVE_SECONDS)
             closing = getattr(self.dependency, "close", lambda: None)()
             if inspect.isawaitable(closing):
                 await closing
