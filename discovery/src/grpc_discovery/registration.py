@@ -52,8 +52,7 @@ class Registration:
         self.state = State.WAITING
         self.name, self.instance = check_service_name(name), check_instance_name(instance)
         self.address = str(parse_dialable(address))
-        self.task: asyncio.Task[None] | None = None
-        """What keeps the entry; None until start(). It ends by withdraw() alone."""
+        self._task: asyncio.Task[None] | None = None
         self._registry, self._ttl = registry, ttl
         self._entry, self._path = (name, instance, self.address), f"{name}/{instance}"
         self._serving = False
@@ -69,9 +68,10 @@ class Registration:
         self._serving = serving
         self._changed.set()
 
-    def start(self) -> None:
-        """Begin the loop."""
-        self.task = asyncio.create_task(self._run(), name=f"advertise {self.name}")
+    def start(self) -> asyncio.Task[None]:
+        """Begin the loop, and return its task, which ends by withdraw() alone."""
+        self._task = asyncio.create_task(self._run(), name=f"advertise {self.name}")
+        return self._task
 
     async def withdraw(self) -> None:
         """Leave the registry for good. Tries for two seconds; after that the TTL removes the entry. A second call does nothing."""
@@ -81,9 +81,9 @@ class Registration:
         self._changed.set()
         try:
             async with asyncio.timeout(_WITHDRAW_SECONDS):
-                if self.task:
+                if self._task:
                     # A step under way is let finish: a write that lands after our deletion would stand there for a TTL.
-                    await asyncio.wait([self.task])
+                    await asyncio.wait([self._task])
                 if self._written:
                     await self._registry.withdraw(*self._entry)
                     _log.info("withdrawn: %s", self._path)
@@ -95,7 +95,7 @@ class Registration:
             _log.exception("withdrawing %s failed", self._path)
         finally:
             self.state = State.WITHDRAWN
-            await cancel_and_wait([self.task])
+            await cancel_and_wait([self._task])
 
     async def _run(self) -> None:
         while not self._leaving.is_set():

@@ -33,6 +33,9 @@ class BlockingCall:
             raise grpc.FutureTimeoutError from None
         except concurrent.futures.CancelledError:
             raise grpc.FutureCancelledError from None
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
 
     def exception(self, timeout: float | None = None) -> Exception | None:
         try:

@@ -107,7 +107,8 @@ class Endpoint:
         try:
             await self._checks.Check(self._request, timeout=0.3)
         except aio.AioRpcError as error:
-            return error.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND)
+            if error.code() not in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND):
+                return False
         self._answered_at = time.monotonic()
         return True
 

@@ -1,6 +1,7 @@
 """The instances of one service: which of them a call goes to, which are ejected for a while, and which of very many are taken at all."""
 
 import asyncio
+import logging
 import random
 import time
 import uuid
@@ -13,6 +14,8 @@ from grpc import aio
 from grpc_discovery.balancing.endpoint import Ejection, Endpoint, Health
 from grpc_discovery.balancing.resolver import Resolver
 from grpc_discovery.tasks import cancel_and_wait, keep_running
+
+_log = logging.getLogger(__name__)
 
 
 class RetryBudget:
@@ -167,7 +170,9 @@ class Pool:
             answered = await asyncio.gather(*(each.answers() for each in silent), return_exceptions=True)
             # Where our own process was held up meanwhile, silence says nothing about the others.
             for endpoint, answers in zip(silent, answered, strict=True):
-                if answers is False and time.monotonic() - began < 0.4:
+                if isinstance(answers, Exception):
+                    _log.error("probing %s failed", endpoint.address, exc_info=answers)
+                elif answers is False and time.monotonic() - began < 0.4:
                     self.eject(endpoint, Ejection.HUNG)
             is_settled = self.is_serving and all(each.health is not Health.UNKNOWN for each in self.endpoints.values())
             if len(self._ranked) > len(self.endpoints) and not is_settled:

@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 
 from grpc_discovery.addresses import parse_dialable, printable
@@ -75,8 +75,10 @@ class Resolver:
 
     def explain_empty(self) -> str:
         """For people: why there is no instance."""
-        problem = getattr(self._registry, "problem", "") or "nothing has come yet"
-        return "none is known" if self.is_resolved.is_set() else f"the registry gives no answer: {problem}"
+        if self.is_resolved.is_set():
+            return "none is known"
+        problem = self._registry.problem if isinstance(self._registry, OpeningRegistry) else ""
+        return f"the registry gives no answer: {problem or 'nothing has come yet'}"
 
     async def close(self) -> None:
         await cancel_and_wait([self._following, self._refreshing])
@@ -99,8 +101,12 @@ class Resolver:
 
     async def _refresh(self) -> None:
         self._asked_at = time.monotonic()
-        with suppress(RegistryUnavailable):  # the watch tells of it
+        try:
             self._take(await self._registry.list(self.name))
+        except RegistryUnavailable:
+            pass  # the watch tells of it
+        except Exception:
+            _log.exception("looking up %s failed", self.name)
 
     def _take(self, listed: Mapping[str, str]) -> None:
         self._asked_at = now = time.monotonic()

@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 
 from grpc_discovery.addresses import parse_dialable, printable
 from grpc_discovery.cli.context import CommandError, Context, nearest
-from grpc_discovery.cli.instances import SERVES, opened
+from grpc_discovery.cli.instances import SERVES, open_instances
 from grpc_discovery.discovery import Discovery
 
 _SECONDS = 5.0
@@ -63,7 +63,7 @@ async def _connect(context: Context, stack: AsyncExitStack) -> tuple[ServiceDesc
         return service or await _describe(context, name, address), channel
     registry = None
     if service is None:
-        instances = await stack.enter_async_context(opened(context, arguments.timeout or _SECONDS, 1))
+        instances = await stack.enter_async_context(open_instances(context, arguments.timeout or _SECONDS, 1))
         rows = [row for row in await instances.rows() if row.health not in ("none", "no address")]
         if not rows:
             known = [*await instances.registry.names(), *context.short_names.values()]

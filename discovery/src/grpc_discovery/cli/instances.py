@@ -34,7 +34,9 @@ class Row(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(context: Context, seconds: float, code: int, *, others: bool = False) -> AsyncIterator["Instances"]:
+async def open_instances(
+    context: Context, seconds: float, code: int, *, others: bool = False
+) -> AsyncIterator["Instances"]:
     """Open the registry and wait until it answers. Raises CommandError with `code` when it does not within so many seconds."""
     settings, reason = context.settings.registry, ""
     async with AsyncExitStack() as stack:

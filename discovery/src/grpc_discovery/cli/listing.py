@@ -8,7 +8,7 @@ import time
 
 from grpc_discovery.addresses import printable
 from grpc_discovery.cli.context import CommandError, Context, nearest
-from grpc_discovery.cli.instances import SERVES, Instances, Row, opened
+from grpc_discovery.cli.instances import SERVES, Instances, Row, open_instances
 from grpc_discovery.registry.interface import RegistryUnavailable
 
 _EVERY_SECONDS = 0.5
@@ -18,7 +18,7 @@ _AGAIN_SECONDS = 0.2
 async def show(context: Context) -> int:
     """Print the present instances. Exit code 3 when the registry does not answer."""
     arguments, name_of = context.arguments, context.settings.registry.name_of
-    async with opened(context, arguments.timeout, 3, others=not arguments.names) as instances:
+    async with open_instances(context, arguments.timeout, 3, others=not arguments.names) as instances:
         rows = await instances.rows()
         known = {*await instances.registry.names(), *map(name_of, context.short_names.values())}
     if rows and sys.stdout.isatty() and not arguments.json:
@@ -43,7 +43,7 @@ async def show(context: Context) -> int:
 async def watch(context: Context) -> int:
     """A live table on a terminal, a line for each change in a pipe; until Ctrl-C. Exit code 3 when the registry does not answer at the start."""
     arguments = context.arguments
-    async with opened(context, arguments.timeout, 3, others=not arguments.names) as instances:
+    async with open_instances(context, arguments.timeout, 3, others=not arguments.names) as instances:
         if sys.stdout.isatty() and not arguments.json:
             await _watch_live(instances)
         before: dict[tuple[str, str], Row] = {}
@@ -89,7 +89,7 @@ async def wait(context: Context) -> int:
     """Exit code 0 when each name has an instance that serves, 1 when the time is over; says then which have none."""
     seconds, began = context.arguments.timeout, time.monotonic()
     rows: list[Row] = []
-    async with opened(context, seconds, 1, others=not context.names()) as instances:
+    async with open_instances(context, seconds, 1, others=not context.names()) as instances:
         while True:
             try:
                 rows = await instances.rows()

@@ -59,7 +59,8 @@ class OpeningRegistry:
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._opened: Registry | None = None
-        self._problem = "it is being opened"
+        self.problem = "it is being opened"
+        """Why it is not open; empty when it is."""
         self._opening = asyncio.create_task(self._open(settings), name="open the registry")
 
     async def wait_open(self) -> Registry:
@@ -94,17 +95,17 @@ class OpeningRegistry:
 
     def _get(self) -> Registry:
         if self._opened is None:
-            raise RegistryUnavailable(f"the registry is not open yet: {self._problem}")
+            raise RegistryUnavailable(f"the registry is not open yet: {self.problem}")
         return self._opened
 
     async def _open(self, settings: RegistrySettings) -> None:
         while not self._opened:
             try:
-                self._opened = await open_registry(settings)
+                self._opened, self.problem = await open_registry(settings), ""
             except Exception as error:
                 # Whatever it is: nobody else would tell of it.
-                if str(error) != self._problem:
-                    self._problem = str(error)
+                if str(error) != self.problem:
+                    self.problem = str(error)
                     _log.error("the registry cannot be opened: %s", error)
                 await asyncio.sleep(random.uniform(*_OPEN_AGAIN_SECONDS))
 

@@ -69,7 +69,7 @@ class Life:
         self._settings, self._port, self._domain, self._services = settings, port, domain, services
         self._names = [settings.registry.name_of(service.full_name) for service in services]
         # Each dependency once, also where services share it.
-        self._followers = list({id(each): each for service in services for each in service.needs}.values())
+        self._followers = list(dict.fromkeys(each for service in services for each in service.needs))
         self._address = str(advertised_address(settings, port))
         self._health = Health(service.full_name for service in services)
         self._registrations: list[Registration] = []
@@ -152,9 +152,7 @@ class Life:
             with ExitStack() as needed:
                 for service, registration in zip(self._services, self._registrations, strict=True):
                     registration.set_serving(service.can_serve)
-                    registration.start()
-                    if registration.task:
-                        self._must_not_end(needed, registration.task)
+                    self._must_not_end(needed, registration.start())
                 yield
         finally:
             await self._health.set_all(False)
