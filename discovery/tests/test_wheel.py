@@ -10,7 +10,6 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,18 +48,6 @@ def python(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> str
     found = _run([str(python), "-c", "import grpc_discovery; print(grpc_discovery.__file__)"], folder)
     assert found.startswith(str(packages)), f"the library comes from {found}, not from the wheel"
     return str(python)
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
-    """An etcd of its own."""
-    etcd = Etcd(tmp_path_factory.mktemp("etcd"), free_port())
-    etcd.start()
-    try:
-        etcd.wait_ready()
-        yield etcd
-    finally:
-        etcd.stop()
 
 
 @pytest.fixture

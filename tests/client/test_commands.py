@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from common.catalogue import SERVICES
+from discovery.tests.balancing.servers import instances
 from discovery.tests.etcds import V2
 from infra.etcd import Etcd
 from infra.layout import ROOT
@@ -46,19 +47,17 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
 
 
 async def test_list_wait_and_call_in_a_pipe(etcd: Etcd) -> None:
-    instance = Instance()
-    await instance.start()
-    V2.put(etcd.address, f"{COMMENTS}/slot", instance.address)
-    waited = await client("wait", "comments", "--timeout", "30", etcd=etcd.address)
-    assert waited.code == 0, waited.err
-    listed = await client("list", "comments", etcd=etcd.address)
-    assert listed.out.split("\t")[:4] == ["CommentsService", "slot", instance.address, "serving"]
-    as_json = await client("list", "CommentsService", "--json", etcd=etcd.address)
-    assert json.loads(as_json.out)["address"] == instance.address
-    called = await client("call", "comments", "GetVideoComments", '{"page_size": 5}', etcd=etcd.address)
-    assert json.loads(called.out)["paging_state"] == instance.address
-    V2.delete(etcd.address, COMMENTS)
-    await instance.stop()
+    async with instances(1, Instance) as [instance]:
+        V2.put(etcd.address, f"{COMMENTS}/slot", instance.address)
+        waited = await client("wait", "comments", "--timeout", "30", etcd=etcd.address)
+        assert waited.code == 0, waited.err
+        listed = await client("list", "comments", etcd=etcd.address)
+        assert listed.out.split("\t")[:4] == ["CommentsService", "slot", instance.address, "serving"]
+        as_json = await client("list", "CommentsService", "--json", etcd=etcd.address)
+        assert json.loads(as_json.out)["address"] == instance.address
+        called = await client("call", "comments", "GetVideoComments", '{"page_size": 5}', etcd=etcd.address)
+        assert json.loads(called.out)["paging_state"] == instance.address
+        V2.delete(etcd.address, COMMENTS)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Servers in this process that stand for instances: the greeter of the examples, with its health, on any port."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc
@@ -118,9 +118,9 @@ class Instance(GreeterServicer):
 
 
 @asynccontextmanager
-async def instances(count: int) -> AsyncIterator[list[Instance]]:
+async def instances(count: int, make: Callable[[], Instance] = Instance) -> AsyncIterator[list[Instance]]:
     """So many instances that serve."""
-    started = [Instance() for _ in range(count)]
+    started = [make() for _ in range(count)]
     for instance in started:
         await instance.start()
     try:

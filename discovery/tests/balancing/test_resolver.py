@@ -184,6 +184,7 @@ async def test_a_registry_that_cannot_be_opened_is_told_to_callers_and_to_the_lo
         with caplog.at_level(logging.WARNING), pytest.raises(aio.AioRpcError) as refusal:
             await Caller(discovery).hello(timeout=1)
     assert "registry" in str(refusal.value.details())
+    assert f"the TLS files for etcd cannot be used ({wrong})" in str(refusal.value.details()), "it says why"
     assert caplog.text
 
 

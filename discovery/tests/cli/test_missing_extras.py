@@ -7,28 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from discovery.tests import missing
 from discovery.tests.cli.commands import begin, run
 from discovery.tests.cli.servers import GREETER, greeter
 
-FINDER = """
-import sys
-
-class Missing:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.split(".")[0] == "{package}":
-            raise ModuleNotFoundError("No module named '{package}'", name="{package}")
-
-sys.meta_path.insert(0, Missing)
-"""
 INSTALL = "pip install 'grpc-discovery[cli]'"
 
 
 @pytest.fixture
 def without(tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """PYTHONPATH with which the package that a test names counts as not installed."""
-    (tmp_path / "sitecustomize.py").write_text(FINDER.format(package=request.param))
-    return str(tmp_path)
+    return str(missing.without(request.param, tmp_path))
 
 
 @pytest.mark.parametrize("without", ["rich"], indirect=True)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import grpc
 
+from discovery.tests.balancing.servers import GREETER
 from discovery.tests.etcds import Kind
 from greeter_pb2 import HelloRequest
 from greeter_pb2_grpc import GreeterStub
 from infra.ports import free_port
 from infra.processes import Process
 
-GREETER = "acme.greeter.v1.Greeter"
 TTL = 2.0
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
 import pytest
 
+from discovery.tests.balancing.servers import GREETER
 from discovery.tests.etcds import KINDS, V2, Kind
-from discovery.tests.processes.greeters import GREETER, TTL, GreeterProcess, entries
+from discovery.tests.missing import without
+from discovery.tests.processes.greeters import TTL, GreeterProcess, entries
 from discovery.tests.proxy import Proxy
 from discovery.tests.waiting import eventually
 from greeter_pb2 import HelloRequest
@@ -20,12 +21,6 @@ from infra.etcd import Etcd
 from infra.ports import free_port
 
 BOTH = pytest.mark.parametrize("kind", KINDS[:2], ids=lambda kind: kind.discovery)
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
-    with Etcd(tmp_path_factory.mktemp("processes") / "etcd", free_port()) as started:
-        yield started
 
 
 def greeter(kind: Kind, etcd: Etcd, folder: Path, **more: str) -> GreeterProcess:
@@ -152,37 +147,11 @@ async def test_with_an_etcd_that_takes_half_a_second_an_answer_no_entry_is_missi
         assert answered == {str(each.pid) for each in both}
 
 
-@pytest.mark.parametrize("name", ["pod#1", "a/b", "_x", "..", "a b"])
-def test_a_name_that_cannot_be_one_of_an_instance_ends_it_with_a_sentence(name: str, tmp_path: Path) -> None:
-    process = GreeterProcess(tmp_path, {"INSTANCE": name})
-    process.start()
-    assert process.wait_end(10) == 2, process.log_end()
-    says = f"wrong setting GREETER_INSTANCE={name!r}: is no name of an instance "
-    assert process.log_text().startswith(says)
-    assert len(process.log_text().splitlines()) == 1
-
-
-MISSING = {
-    "etcd": ({"DISCOVERY": "etcd-v2"}, "grpc-discovery[etcd-v2]"),
-    "dns": ({"DISCOVERY": "dns", "DNS_NAMES": "Other=other.example"}, "grpc-discovery[dns]"),
-}
-
-
-@pytest.mark.parametrize("package", MISSING)
-def test_without_the_package_of_an_extra_it_names_the_extra(package: str, etcd: Etcd, tmp_path: Path) -> None:
-    settings, says = MISSING[package]
-    process = GreeterProcess(tmp_path, {"ETCD": etcd.address, **settings}, python_path=_without(package, tmp_path))
-    process.start()
-    assert process.wait_end(10) == 2, process.log_end()
-    assert says in process.log_text()
-    assert "Traceback" not in process.log_text()
-
-
 async def test_reflection_is_left_out_where_the_settings_say_so_or_its_package_is_missing(
     etcd: Etcd, tmp_path: Path
 ) -> None:
     switched_off = greeter(V2, etcd, tmp_path, REFLECTION="false")
-    missing = GreeterProcess(tmp_path, {"ETCD": etcd.address}, python_path=_without("grpc_reflection", tmp_path))
+    missing = GreeterProcess(tmp_path, {"ETCD": etcd.address}, python_path=without("grpc_reflection", tmp_path))
     with switched_off, missing:
         for process in (switched_off, missing):
             async with grpc.aio.insecure_channel(process.address) as channel:
@@ -195,11 +164,3 @@ async def test_reflection_is_left_out_where_the_settings_say_so_or_its_package_i
                     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
         assert "pip install grpc-discovery[reflection]" in missing.log_text()
         assert "reflection" not in switched_off.log_text()
-
-
-def _without(package: str, folder: Path) -> Path:
-    """A folder for PYTHONPATH with which a package counts as not installed."""
-    path = folder / "without"
-    path.mkdir()
-    (path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
-    return path

@@ -2,24 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from discovery.tests.etcds import KINDS, ROOT, V2, Kind
 from grpc_discovery import BlockingRegistration, State
 from infra.etcd import Etcd
-from infra.ports import free_port
 from infra.processes import wait_until
 
 ADDRESS = "10.0.0.5:3000"
 BOTH = pytest.mark.parametrize("kind", KINDS[:2], ids=lambda kind: kind.discovery)
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
-    with Etcd(tmp_path_factory.mktemp("blocking") / "etcd", free_port()) as started:
-        yield started
 
 
 def advertising(kind: Kind, etcd: str, *, serving: bool = True) -> BlockingRegistration:

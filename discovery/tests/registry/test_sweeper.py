@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,6 @@ from infra.processes import Process
 
 SERVICE = "acme.greeter.v1.Greeter"
 TTL = 2.0
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
-    with V2.etcd(tmp_path_factory.mktemp("sweeper")) as started:
-        yield started
 
 
 @pytest.fixture
