@@ -113,6 +113,15 @@ async def test_a_process_with_several_entries_leaves_one_sweeper(registry: EtcdV
     await eventually(lambda: not children(), 10, "the sweeper ends with the process that left it in order")
 
 
+async def test_an_entry_that_outlasts_its_process_leaves_no_sweeper(registry: EtcdV2) -> None:
+    a_year = 365 * 86_400.0
+    await registry.advertise("cluster", "a", "h:1", a_year)
+    assert await registry.renew("cluster", "a", "h:1", a_year)
+    await registry.close()
+    assert not children()
+    await registry.withdraw("cluster", "a", "h:1")
+
+
 async def test_a_sweeper_that_was_killed_is_begun_again_at_the_next_renewal(registry: EtcdV2) -> None:
     await registry.advertise(SERVICE, "a", "h:1", 30)
     first = await the_sweeper()

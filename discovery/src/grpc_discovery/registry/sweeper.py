@@ -17,6 +17,8 @@ import urllib.parse
 from contextlib import suppress
 from typing import Any
 
+# An entry that lives longer is meant to outlast its process, and nobody shall wait for its end.
+_MAX_TTL_SECONDS = 3600.0
 # The first line is for the program. A second one says that we ended in order; the end of the input without one, that we died.
 _SHELL = 'IFS= read -r said && { read -r _ || printf "%s\\n" "$said" | "$0" -I -S "$1"; }'
 
@@ -33,7 +35,9 @@ class Sweeper:
         self._lock = threading.Lock()
 
     def ensure(self, path: str, ttl: float) -> None:
-        """See to it that the shell runs, for an entry that lives `ttl` seconds."""
+        """See to it that the shell runs, for an entry that lives `ttl` seconds; not for one of more than an hour."""
+        if ttl > _MAX_TTL_SECONDS:
+            return
         with self._lock:
             self._paths.add(path)
             if self._process and self._process.poll() is None and ttl <= self._ttl:
