@@ -25,8 +25,8 @@ from rich.console import Console
 from benchmarks.servers import cassandra_of
 from client import Services
 from common.database import Database, connect
-from common.messages import now
 from common.settings import Settings
+from common.timestamps import now
 from grpc_discovery import open_registry
 from grpc_discovery.balancing.endpoint import Health
 from infra.etcd import Etcd

@@ -29,6 +29,7 @@ OWN_CODE = (
     "discovery/src",
     "discovery/tests",
     "common",
+    "language",
     "services",
     "client",
     "schema",

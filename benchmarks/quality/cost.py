@@ -23,8 +23,8 @@ from benchmarks.quality.movielens import mean, percentile
 from client import Services
 from common.database import Database, Outcome, Select, Statement, Values, Write, wait_for_database
 from common.settings import Settings
-from common.word_index import analyse
 from grpc_discovery import open_registry
+from language.word_index import analyse
 from protos import ratings_pb2, search_pb2, suggested_videos_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid
 from services.search.finding import Finder

@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from client import Services
-from common.text import STOP_WORDS, folded, terms, words
+from language.text import STOP_WORDS, folded, terms, words
 from protos import search_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid
 

@@ -61,8 +61,8 @@ _COLUMNS = "SELECT column_name, type FROM system_schema.columns WHERE keyspace_n
 _TABLE = re.compile(r"\b(?:INTO|UPDATE|FROM)\s+(\w+)", re.IGNORECASE)
 
 
-def _naive(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=None)
+def _naive(timestamp: datetime) -> datetime:
+    return timestamp.replace(tzinfo=None)
 
 
 def _uuid_set(texts: Iterable[str]) -> set[UUID]:

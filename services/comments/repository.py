@@ -70,20 +70,20 @@ class CommentsRepository:
             ]
         )
 
-    async def of_user(self, user_id: UUID, most: int, start: UUID | None, after: UUID | None) -> list[UserCommentRow]:
-        """Up to `most` comments of a user, newest first: from `start` on, or behind `after`, or from the newest."""
+    async def of_user(self, user_id: UUID, limit: int, start: UUID | None, after: UUID | None) -> list[UserCommentRow]:
+        """Up to `limit` comments of a user, newest first: from `start` on, or behind `after`, or from the newest."""
         if after:
-            return await self._database.select(OF_USER_BEFORE, user_id, after, most)
+            return await self._database.select(OF_USER_BEFORE, user_id, after, limit)
         if start:
-            return await self._database.select(OF_USER_FROM, user_id, start, most)
-        return await self._database.select(OF_USER, user_id, most)
+            return await self._database.select(OF_USER_FROM, user_id, start, limit)
+        return await self._database.select(OF_USER, user_id, limit)
 
     async def of_video(
-        self, video_id: UUID, most: int, start: UUID | None, after: UUID | None
+        self, video_id: UUID, limit: int, start: UUID | None, after: UUID | None
     ) -> list[VideoCommentRow]:
-        """Up to `most` comments on a video, newest first: from `start` on, or behind `after`, or from the newest."""
+        """Up to `limit` comments on a video, newest first: from `start` on, or behind `after`, or from the newest."""
         if after:
-            return await self._database.select(OF_VIDEO_BEFORE, video_id, after, most)
+            return await self._database.select(OF_VIDEO_BEFORE, video_id, after, limit)
         if start:
-            return await self._database.select(OF_VIDEO_FROM, video_id, start, most)
-        return await self._database.select(OF_VIDEO, video_id, most)
+            return await self._database.select(OF_VIDEO_FROM, video_id, start, limit)
+        return await self._database.select(OF_VIDEO, video_id, limit)

@@ -3,14 +3,16 @@
 from typing import Any, cast
 from uuid import UUID
 
-from common.messages import Fields, cassandra_time_uuid_order, time_of, time_uuid_message, uuid_message
-from common.paging import Pages, cut
+from common.ids import cassandra_time_uuid_order, time_uuid_message, uuid_message
+from common.paging import PageTokens, split_page
+from common.requests import RequestReader
+from common.timestamps import time_uuid_timestamp
 from grpc_discovery import shielded
 from protos import comments_pb2 as messages
 from protos.comments_pb2_grpc import CommentsServiceServicer
 from services.comments.repository import CommentsRepository
 
-MOST_CHARACTERS = 5000
+MAX_CHARACTERS = 5000
 
 
 class CommentsServicer(CommentsServiceServicer):
@@ -18,18 +20,18 @@ class CommentsServicer(CommentsServiceServicer):
 
     def __init__(self, repository: CommentsRepository, paging_key: str) -> None:
         self._repository = repository
-        self._user_pages = Pages(paging_key, "GetUserComments")
-        self._video_pages = Pages(paging_key, "GetVideoComments")
+        self._user_page_tokens = PageTokens(paging_key, "GetUserComments")
+        self._video_page_tokens = PageTokens(paging_key, "GetVideoComments")
 
     async def CommentOnVideo(
         self, request: messages.CommentOnVideoRequest, context: Any
     ) -> messages.CommentOnVideoResponse:
         """Leave a comment; the same comment_id again overwrites."""
-        fields = Fields(request)
-        video_id, user_id = fields.uuid("video_id"), fields.uuid("user_id")
-        comment_id = fields.time_uuid("comment_id")
-        comment = fields.text("comment", MOST_CHARACTERS)
-        fields.check()
+        reader = RequestReader(request)
+        video_id, user_id = reader.uuid("video_id"), reader.uuid("user_id")
+        comment_id = reader.time_uuid("comment_id")
+        comment = reader.text("comment", MAX_CHARACTERS)
+        reader.raise_if_invalid()
         await shielded(self._repository.add(video_id, user_id, comment_id, comment))
         return messages.CommentOnVideoResponse()
 
@@ -37,12 +39,12 @@ class CommentsServicer(CommentsServiceServicer):
         self, request: messages.GetUserCommentsRequest, context: Any
     ) -> messages.GetUserCommentsResponse:
         """A page of what a user has commented."""
-        fields = Fields(request)
-        user_id, size = fields.uuid("user_id"), fields.page_size()
-        start = fields.optional_time_uuid("starting_comment_id")
-        after = fields.position(self._user_pages, str(user_id), "user_id")
-        fields.check()
-        rows, last = cut(await self._repository.of_user(user_id, size + 1, *_later(start, after)), size)
+        reader = RequestReader(request)
+        user_id, size = reader.uuid("user_id"), reader.page_size()
+        start = reader.optional_time_uuid("starting_comment_id")
+        after = reader.cursor(self._user_page_tokens, str(user_id), "user_id")
+        reader.raise_if_invalid()
+        rows, last = split_page(await self._repository.of_user(user_id, size + 1, *_later(start, after)), size)
         return messages.GetUserCommentsResponse(
             user_id=request.user_id,
             comments=[
@@ -50,23 +52,23 @@ class CommentsServicer(CommentsServiceServicer):
                     comment_id=time_uuid_message(row.comment_id),
                     video_id=uuid_message(row.video_id),
                     comment=row.comment,
-                    comment_timestamp=time_of(row.comment_id),
+                    comment_timestamp=time_uuid_timestamp(row.comment_id),
                 )
                 for row in rows
             ],
-            paging_state=self._user_pages.write(str(user_id), (last.comment_id,)) if last else "",
+            paging_state=self._user_page_tokens.write(str(user_id), (last.comment_id,)) if last else "",
         )
 
     async def GetVideoComments(
         self, request: messages.GetVideoCommentsRequest, context: Any
     ) -> messages.GetVideoCommentsResponse:
         """A page of the comments on a video."""
-        fields = Fields(request)
-        video_id, size = fields.uuid("video_id"), fields.page_size()
-        start = fields.optional_time_uuid("starting_comment_id")
-        after = fields.position(self._video_pages, str(video_id), "video_id")
-        fields.check()
-        rows, last = cut(await self._repository.of_video(video_id, size + 1, *_later(start, after)), size)
+        reader = RequestReader(request)
+        video_id, size = reader.uuid("video_id"), reader.page_size()
+        start = reader.optional_time_uuid("starting_comment_id")
+        after = reader.cursor(self._video_page_tokens, str(video_id), "video_id")
+        reader.raise_if_invalid()
+        rows, last = split_page(await self._repository.of_video(video_id, size + 1, *_later(start, after)), size)
         return messages.GetVideoCommentsResponse(
             video_id=request.video_id,
             comments=[
@@ -74,11 +76,11 @@ class CommentsServicer(CommentsServiceServicer):
                     comment_id=time_uuid_message(row.comment_id),
                     user_id=uuid_message(row.user_id),
                     comment=row.comment,
-                    comment_timestamp=time_of(row.comment_id),
+                    comment_timestamp=time_uuid_timestamp(row.comment_id),
                 )
                 for row in rows
             ],
-            paging_state=self._video_pages.write(str(video_id), (last.comment_id,)) if last else "",
+            paging_state=self._video_page_tokens.write(str(video_id), (last.comment_id,)) if last else "",
         )
 
 

@@ -14,12 +14,12 @@ from common.errors import Unavailable
 from grpc_discovery import time_left
 from grpc_discovery.serving.deadlines import set_time_left, waited_too_long
 
-MOST_IN_ONE_WRITE = 200
+MAX_IN_ONE_WRITE = 200
 """Measured: one rating in 3 ms, 200 in 60 ms; larger ones gain little and hold up those that come after."""
 
 _PATIENCE_SECONDS = 10.0  # for callers that set no deadline
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
-_MOST_UNKNOWN = 3
+_MIN_PAUSE, _MAX_PAUSE = 0.005, 0.1
+_MAX_UNKNOWN = 3
 
 Attempt = Callable[[UUID, Mapping[UUID, int]], Awaitable[bool]]
 """Tries to write ratings (user: rating) of a video; False if another process changed the video meanwhile."""
@@ -70,14 +70,14 @@ class Grouping:
             if not waiting:
                 del self._waiting[video_id]
                 return
-            together = waiting[:MOST_IN_ONE_WRITE]
+            together = waiting[:MAX_IN_ONE_WRITE]
             # The worker was begun by one caller, whose deadline is not that of the others.
             set_time_left(max(each.expires for each in together) - asyncio.get_running_loop().time())
             try:
                 written = await self._attempt(video_id, {each.user_id: each.rating for each in together})
             except Exception as error:
                 unknown += 1
-                if not isinstance(error, OutcomeUnknown) or unknown == _MOST_UNKNOWN:
+                if not isinstance(error, OutcomeUnknown) or unknown == _MAX_UNKNOWN:
                     for each in together:
                         if not each.done.done():
                             each.done.set_exception(error)
@@ -91,4 +91,4 @@ class Grouping:
                 lost = unknown = 0
             else:
                 lost += 1
-                await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2**lost)))
+                await asyncio.sleep(random.uniform(0, min(_MAX_PAUSE, _MIN_PAUSE * 2**lost)))

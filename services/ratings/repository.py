@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from common.database import Database, Select, Values, Write
 from common.errors import Unavailable
-from common.messages import from_ms, now
+from common.timestamps import from_ms, now
 from grpc_discovery import ServiceError
 from services.ratings.grouping import Grouping, OutcomeUnknown
 

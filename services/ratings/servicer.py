@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from common.messages import Fields
+from common.requests import RequestReader
 from grpc_discovery import shielded
 from protos import ratings_pb2 as messages
 from protos.ratings_pb2_grpc import RatingsServiceServicer
 from services.ratings.repository import RatingsRepository
 
-LEAST_RATING, MOST_RATING = 1, 5
+MIN_RATING, MAX_RATING = 1, 5
 
 
 class RatingsServicer(RatingsServiceServicer):
@@ -19,18 +19,18 @@ class RatingsServicer(RatingsServiceServicer):
 
     async def RateVideo(self, request: messages.RateVideoRequest, context: Any) -> messages.RateVideoResponse:
         """Rate a video; rating it again replaces."""
-        fields = Fields(request)
-        video_id, user_id = fields.uuid("video_id"), fields.uuid("user_id")
-        rating = fields.integer("rating", LEAST_RATING, MOST_RATING)
-        fields.check()
+        reader = RequestReader(request)
+        video_id, user_id = reader.uuid("video_id"), reader.uuid("user_id")
+        rating = reader.integer("rating", MIN_RATING, MAX_RATING)
+        reader.raise_if_invalid()
         await shielded(self._repository.rate(video_id, user_id, rating))
         return messages.RateVideoResponse()
 
     async def GetRating(self, request: messages.GetRatingRequest, context: Any) -> messages.GetRatingResponse:
         """How many users rated a video, and the sum of their ratings; 0 and 0 where there are none."""
-        fields = Fields(request)
-        video_id = fields.uuid("video_id")
-        fields.check()
+        reader = RequestReader(request)
+        video_id = reader.uuid("video_id")
+        reader.raise_if_invalid()
         count, total = await self._repository.totals(video_id)
         return messages.GetRatingResponse(video_id=request.video_id, ratings_count=count, ratings_total=total)
 
@@ -38,8 +38,8 @@ class RatingsServicer(RatingsServiceServicer):
         self, request: messages.GetUserRatingRequest, context: Any
     ) -> messages.GetUserRatingResponse:
         """How a user rated a video; 0 if he did not."""
-        fields = Fields(request)
-        video_id, user_id = fields.uuid("video_id"), fields.uuid("user_id")
-        fields.check()
+        reader = RequestReader(request)
+        video_id, user_id = reader.uuid("video_id"), reader.uuid("user_id")
+        reader.raise_if_invalid()
         rating = await self._repository.rating_by(video_id, user_id)
         return messages.GetUserRatingResponse(video_id=request.video_id, user_id=request.user_id, rating=rating)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from common.messages import to_ms
-from common.text import has_spelling, holds_any, one_edit_apart, stem, terms, words
+from common.timestamps import to_ms
+from language.text import has_spelling, holds_any, one_edit_apart, stem, terms, words
 from services.search.ranking import (
     Alternative,
     Candidate,
@@ -24,12 +24,12 @@ from services.search.ranking import (
 from services.search.repository import Posting, SearchRepository, VideoRow
 from services.search.statistics import Sampler, Statistics
 
-MOST_OF_A_SPELLING_KEY = 50
-MOST_MEANT, MOST_MEANT_IN_ALL = 24, 48
-MOST_ROWS_WHEN_MEANT = 400
-MOST_ALTERNATIVES = 6
-MOST_BEGUN = 20
-SHORTEST_BEGINNING = 2
+MAX_OF_A_SPELLING_KEY = 50
+MAX_MEANT, MAX_MEANT_IN_ALL = 24, 48
+MAX_ROWS_WHEN_MEANT = 400
+MAX_ALTERNATIVES = 6
+MAX_BEGUN = 20
+MIN_BEGINNING = 2
 
 LESS_FREQUENT = 0.9
 """Of the words that may have been meant, each counts so much less than the more frequent one before it."""
@@ -58,8 +58,8 @@ class Finder:
         self._repository = repository
         self._sampler = Sampler(repository)
 
-    async def find(self, query: str, most: int, plan: Plan | None, after: Place | None) -> tuple[list[Found], Plan]:
-        """Up to `most` videos, best first, behind `after`; and the plan by which the list goes on."""
+    async def find(self, query: str, limit: int, plan: Plan | None, after: Place | None) -> tuple[list[Found], Plan]:
+        """Up to `limit` videos, best first, behind `after`; and the plan by which the list goes on."""
         if plan is None:
             plan, postings = await self._planned(query)
         else:
@@ -68,7 +68,7 @@ class Finder:
         if after:
             key = list_key(*after)
             candidates = [each for each in candidates if each.key > key]
-        return await self._verified(candidates, most), plan
+        return await self._verified(candidates, limit), plan
 
     async def _planned(self, query: str) -> tuple[Plan, dict[str, Sequence[Posting]]]:
         """The plan of a query, with the postings that were read to make it."""
@@ -85,33 +85,33 @@ class Finder:
         }
         if any(meant.values()):
             # Many lists may have to be read now, so less of each; and of those read already no more counts, for the next page reads so much.
-            rows = min(rows, MOST_ROWS_WHEN_MEANT)
+            rows = min(rows, MAX_ROWS_WHEN_MEANT)
             postings = {term: found[:rows] for term, found in postings.items()}
             unread = [term for candidates in meant.values() for term in candidates if term not in postings]
-            postings |= await self._postings(list(dict.fromkeys(unread))[:MOST_MEANT_IN_ALL], rows)
+            postings |= await self._postings(list(dict.fromkeys(unread))[:MAX_MEANT_IN_ALL], rows)
         groups = [_group(word, meant.get(word.term, []), postings, statistics, rows) for word in asked]
         return Plan(tuple(groups), rows, statistics.average), postings
 
-    async def _postings(self, terms: Sequence[str], most: int) -> dict[str, Sequence[Posting]]:
-        return dict(zip(terms, await self._repository.postings(terms, most), strict=True))
+    async def _postings(self, terms: Sequence[str], limit: int) -> dict[str, Sequence[Posting]]:
+        return dict(zip(terms, await self._repository.postings(terms, limit), strict=True))
 
     async def _meant(self, word: str, beginning: str) -> list[str]:
         """The words of the index that somebody may have meant by `word`, who has just begun to type `beginning` or typed it wrong."""
         meant: set[str] = set()
-        if len(beginning) >= SHORTEST_BEGINNING and not any(map(str.isdigit, beginning)):
-            begun = await self._repository.terms(beginning, None, MOST_BEGUN)
+        if len(beginning) >= MIN_BEGINNING and not any(map(str.isdigit, beginning)):
+            begun = await self._repository.terms(beginning, None, MAX_BEGUN)
             meant.update(stem_of(row.term) for row in begun if len(words(row.term)) == 1)
-        if has_spelling(word) or len(word) == SHORTEST_BEGINNING:
-            known = await self._repository.spellings(word, MOST_OF_A_SPELLING_KEY)
+        if has_spelling(word) or len(word) == MIN_BEGINNING:
+            known = await self._repository.spellings(word, MAX_OF_A_SPELLING_KEY)
             meant.update(stem(each) for each in known if one_edit_apart(word, each))
-        return sorted(meant - {""})[:MOST_MEANT]
+        return sorted(meant - {""})[:MAX_MEANT]
 
-    async def _verified(self, candidates: Sequence[Candidate], most: int) -> list[Found]:
-        """The first `most` candidates whose rows are there and still have one of the words."""
+    async def _verified(self, candidates: Sequence[Candidate], limit: int) -> list[Found]:
+        """The first `limit` candidates whose rows are there and still have one of the words."""
         found: list[Found] = []
         at = 0
-        while len(found) < most and at < len(candidates):
-            chunk = candidates[at : at + most - len(found) + 3]
+        while len(found) < limit and at < len(candidates):
+            chunk = candidates[at : at + limit - len(found) + 3]
             at += len(chunk)
             rows = await self._repository.videos([each.video_id for each in chunk])
             for candidate in chunk:
@@ -119,7 +119,7 @@ class Finder:
                 if row and _still_holds(row, candidate):
                     place = Place(candidate.tier, candidate.score, candidate.video_id)
                     found.append(Found(row, place, candidate.matches))
-        return found[:most]
+        return found[:limit]
 
 
 def stem_of(text: str) -> str:
@@ -143,7 +143,7 @@ def _group(
     }
     if not frequency:
         return (Alternative(word.term, 0),)
-    by_frequency = sorted(frequency, key=lambda term: (-frequency[term], term))[:MOST_ALTERNATIVES]
+    by_frequency = sorted(frequency, key=lambda term: (-frequency[term], term))[:MAX_ALTERNATIVES]
     weight = word.times * rarity(frequency[by_frequency[0]], statistics.videos)
     return tuple(
         Alternative(term, in_millionths(weight * LESS_FREQUENT**place)) for place, term in enumerate(by_frequency)

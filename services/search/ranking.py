@@ -11,13 +11,13 @@ from math import log
 from typing import NamedTuple
 from uuid import UUID
 
-from common.text import STOP_WORDS, folded, is_unspaced, pairs, stem
-from common.word_index import Lengths, Scale
+from language.text import STOP_WORDS, folded, is_unspaced, pairs, stem
+from language.word_index import Lengths, Scale
 from services.search.repository import Posting
 
-MOST_WORDS = 40
-MOST_ROWS = 3000
-MOST_ROWS_OF_A_WORD, LEAST_ROWS_OF_A_WORD = 2000, 200
+MAX_WORDS = 40
+MAX_ROWS = 3000
+MAX_ROWS_OF_A_WORD, MIN_ROWS_OF_A_WORD = 2000, 200
 
 _MILLION = 1_000_000
 
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     def read(cls, text: str) -> "Plan":
         """The plan that a token carries."""
         groups, rows, average = json.loads(text)
-        bounded = min(rows, MOST_ROWS_OF_A_WORD)
+        bounded = min(rows, MAX_ROWS_OF_A_WORD)
         return cls(tuple(tuple(Alternative(*each) for each in group) for group in groups), bounded, Lengths(*average))
 
     @property
@@ -91,12 +91,12 @@ def query_words(query: str) -> list[QueryWord]:
         for term in pairs(word) if is_unspaced(word) else [stem(word)]:
             times[term] = times.get(term, 0) + 1
             first.setdefault(term, word)
-    return [QueryWord(first[term], term, count) for term, count in list(times.items())[:MOST_WORDS]]
+    return [QueryWord(first[term], term, count) for term, count in list(times.items())[:MAX_WORDS]]
 
 
 def rows_of_a_word(words: int) -> int:
     """How many postings of each word are read for a query of so many."""
-    return max(LEAST_ROWS_OF_A_WORD, min(MOST_ROWS_OF_A_WORD, MOST_ROWS // max(words, 1)))
+    return max(MIN_ROWS_OF_A_WORD, min(MAX_ROWS_OF_A_WORD, MAX_ROWS // max(words, 1)))
 
 
 def rarity(videos_with: float, videos: float) -> float:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select
-from common.text import spelling_keys
+from language.text import spelling_keys
 
 
 class Posting(NamedTuple):
-    """A video that holds a word: of which submission that was said, and how often the word is where (common/word_index.py)."""
+    """A video that holds a word: of which submission that was said, and how often the word is where (language/word_index.py)."""
 
     video_id: UUID
     added_ms: int
@@ -64,7 +64,7 @@ class SampleRow(NamedTuple):
     description: str | None
 
 
-MOST_IDS_AT_ONCE = 100
+MAX_IDS_AT_ONCE = 100
 LAST_CHARACTER = "\U0010ffff"
 
 POSTINGS = Select("SELECT videoid, added_ms, counts FROM video_words WHERE word = ? LIMIT ?", Posting)
@@ -91,19 +91,19 @@ class SearchRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def postings(self, words: Sequence[str], most: int) -> list[list[Posting]]:
-        """Up to `most` postings of each word, best first, all read side by side."""
-        return await asyncio.gather(*(self._database.select(POSTINGS, word, most) for word in words))
+    async def postings(self, words: Sequence[str], limit: int) -> list[list[Posting]]:
+        """Up to `limit` postings of each word, best first, all read side by side."""
+        return await asyncio.gather(*(self._database.select(POSTINGS, word, limit) for word in words))
 
-    async def spellings(self, word: str, most: int) -> set[str]:
-        """Known words that share a spelling key with `word`, up to `most` a key."""
-        rows = await self._database.select(SPELLINGS, sorted(spelling_keys(word)), most)
+    async def spellings(self, word: str, limit: int) -> set[str]:
+        """Known words that share a spelling key with `word`, up to `limit` a key."""
+        rows = await self._database.select(SPELLINGS, sorted(spelling_keys(word)), limit)
         return {row.word for row in rows}
 
-    async def terms(self, beginning: str, after: str | None, most: int) -> list[TermRow]:
-        """Up to `most` words and tags that begin with `beginning`, in the order of their code points, behind `after`."""
+    async def terms(self, beginning: str, after: str | None, limit: int) -> list[TermRow]:
+        """Up to `limit` words and tags that begin with `beginning`, in the order of their code points, behind `after`."""
         statement, start = (TERMS, beginning) if after is None else (TERMS_AFTER, after)
-        return await self._database.select(statement, beginning[0], start, beginning + LAST_CHARACTER, most)
+        return await self._database.select(statement, beginning[0], start, beginning + LAST_CHARACTER, limit)
 
     async def videos(self, video_ids: Sequence[UUID]) -> dict[UUID, VideoRow]:
         """Those of the videos that there are."""
@@ -115,11 +115,11 @@ class SearchRepository:
         rows = await self._many(NAMES, video_ids)
         return {row.video_id: row for row in rows if row.user_id}
 
-    async def sample(self, most: int) -> list[SampleRow]:
-        """The first `most` videos on the ring, which is to say, any."""
-        return await self._database.select(SAMPLE, most)
+    async def sample(self, limit: int) -> list[SampleRow]:
+        """The first `limit` videos on the ring, which is to say, any."""
+        return await self._database.select(SAMPLE, limit)
 
     async def _many(self, statement: Select[Any], video_ids: Sequence[UUID]) -> Iterable[Any]:
-        chunks = [video_ids[at : at + MOST_IDS_AT_ONCE] for at in range(0, len(video_ids), MOST_IDS_AT_ONCE)]
+        chunks = [video_ids[at : at + MAX_IDS_AT_ONCE] for at in range(0, len(video_ids), MAX_IDS_AT_ONCE)]
         answers = await asyncio.gather(*(self._database.select(statement, chunk) for chunk in chunks))
         return (row for rows in answers for row in rows)

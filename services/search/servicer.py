@@ -3,17 +3,19 @@
 from typing import Any, cast
 from uuid import UUID
 
-from common.explaining import explain, explanation_wanted
-from common.messages import Fields, timestamp, uuid_message
-from common.paging import Pages, cut
+from common.ids import uuid_message
+from common.paging import PageTokens, split_page
+from common.requests import RequestReader
+from common.timestamps import timestamp_message
 from protos import search_pb2 as messages
 from protos.search_pb2_grpc import SearchServiceServicer
+from services.explanation import explain, explanation_wanted
 from services.search.finding import Finder, Found, Place
 from services.search.ranking import Plan
 from services.search.repository import SearchRepository
 from services.search.suggesting import Suggester
 
-MOST_QUERY_CHARACTERS = 500
+MAX_QUERY_CHARACTERS = 500
 
 
 class SearchServicer(SearchServiceServicer):
@@ -22,31 +24,31 @@ class SearchServicer(SearchServiceServicer):
     def __init__(self, repository: SearchRepository, paging_key: str) -> None:
         self._finder = Finder(repository)
         self._suggester = Suggester(repository)
-        self._pages = Pages(paging_key, "SearchVideos")
+        self._page_tokens = PageTokens(paging_key, "SearchVideos")
 
     async def SearchVideos(self, request: messages.SearchVideosRequest, context: Any) -> messages.SearchVideosResponse:
         """A page of the videos that match a query, best first."""
-        fields = Fields(request)
-        query, size = fields.text("query", MOST_QUERY_CHARACTERS), fields.page_size()
-        plan, after = _place(fields.position(self._pages, query))
-        fields.check()
+        reader = RequestReader(request)
+        query, size = reader.text("query", MAX_QUERY_CHARACTERS), reader.page_size()
+        plan, after = _place(reader.cursor(self._page_tokens, query))
+        reader.raise_if_invalid()
         found, plan = await self._finder.find(query, size + 1, plan, after)
-        page, last = cut(found, size)
+        page, last = split_page(found, size)
         if explanation_wanted(context):
             explain(context, [_reason(each) for each in page])
         return messages.SearchVideosResponse(
             query=query,
             videos=[_preview(each) for each in page],
-            paging_state=self._pages.write(query, (*last.place, plan.written())) if last else "",
+            paging_state=self._page_tokens.write(query, (*last.place, plan.written())) if last else "",
         )
 
     async def GetQuerySuggestions(
         self, request: messages.GetQuerySuggestionsRequest, context: Any
     ) -> messages.GetQuerySuggestionsResponse:
         """Words and tags that begin with a text."""
-        fields = Fields(request)
-        size = fields.page_size()
-        fields.check()
+        reader = RequestReader(request)
+        size = reader.page_size()
+        reader.raise_if_invalid()
         suggestions = await self._suggester.suggest(request.query, size)
         return messages.GetQuerySuggestionsResponse(query=request.query, suggestions=suggestions)
 
@@ -63,7 +65,7 @@ def _preview(found: Found) -> messages.SearchResultsVideoPreview:
     row = found.row
     return messages.SearchResultsVideoPreview(
         video_id=uuid_message(row.video_id),
-        added_date=timestamp(row.added_date),
+        added_date=timestamp_message(row.added_date),
         name=row.name or "",
         preview_image_location=row.preview_image_location or "",
         user_id=uuid_message(row.user_id),

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from common.word_index import MIDDLING, Lengths, analyse, lengths
 from grpc_discovery import ServiceError
+from language.word_index import MIDDLING, Lengths, analyse, lengths
 from services.search.repository import SampleRow, SearchRepository
 
 SAMPLE_ROWS = 256
@@ -32,9 +32,9 @@ class Statistics(NamedTuple):
     sampled: int
     with_word: Counter[str]
 
-    def videos_with(self, term: str, read: int, most: int) -> float:
-        """How many videos hold a word of which `read` postings were read, no more than `most`."""
-        if read < most:
+    def videos_with(self, term: str, read: int, limit: int) -> float:
+        """How many videos hold a word of which `read` postings were read, no more than `limit`."""
+        if read < limit:
             return read
         # The list was cut: at least so many, or as many as the sample says.
         return max(read, self.videos * self.with_word[term] / max(self.sampled, 1))

@@ -7,13 +7,13 @@ else if another does that is found by the entry's words.
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from common.text import STOP_WORDS, suggested_terms, terms
+from language.text import STOP_WORDS, suggested_terms, terms
 from services.search.repository import NamedRow, SearchRepository, TermRow
 
-MOST_CHARACTERS = 1000
-LEAST_AT_ONCE, MOST_AT_ONCE = 16, 200
-MOST_ROUNDS = 20
-MOST_OTHERS = 20
+MAX_CHARACTERS = 1000
+MIN_AT_ONCE, MAX_AT_ONCE = 16, 200
+MAX_ROUNDS = 20
+MAX_OTHERS = 20
 
 
 class Suggester:
@@ -22,21 +22,21 @@ class Suggester:
     def __init__(self, repository: SearchRepository) -> None:
         self._repository = repository
 
-    async def suggest(self, query: str, most: int) -> list[str]:
-        """Up to `most` words and tags of videos that begin with a text, sorted by code point."""
+    async def suggest(self, query: str, limit: int) -> list[str]:
+        """Up to `limit` words and tags of videos that begin with a text, sorted by code point."""
         beginning = query.strip().lower()
-        if not beginning or len(beginning) > MOST_CHARACTERS:
+        if not beginning or len(beginning) > MAX_CHARACTERS:
             return []
-        at_once = min(max(most + most // 4, LEAST_AT_ONCE), MOST_AT_ONCE)
+        at_once = min(max(limit + limit // 4, MIN_AT_ONCE), MAX_AT_ONCE)
         found: list[str] = []
         after: str | None = None
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             entries = await self._repository.terms(beginning, after, at_once)
             found += await self._living([entry for entry in entries if entry.term not in STOP_WORDS])
-            if len(found) >= most or len(entries) < at_once:
+            if len(found) >= limit or len(entries) < at_once:
                 break
-            after, at_once = entries[-1].term, MOST_AT_ONCE  # few of them live: look further at once
-        return found[:most]
+            after, at_once = entries[-1].term, MAX_AT_ONCE  # few of them live: look further at once
+        return found[:limit]
 
     async def _living(self, entries: Sequence[TermRow]) -> list[str]:
         """Those of the entries that a video still has."""
@@ -51,7 +51,7 @@ class Suggester:
             return set()
         telling = {term: max(terms(term), key=len, default="") for term in suggestions}
         searched = [term for term in suggestions if telling[term]]
-        lists = await self._repository.postings([telling[term] for term in searched], MOST_OTHERS)
+        lists = await self._repository.postings([telling[term] for term in searched], MAX_OTHERS)
         others = {term: [each.video_id for each in postings] for term, postings in zip(searched, lists, strict=True)}
         rows = await self._repository.names(_distinct(each for ids in others.values() for each in ids))
         return {term for term, ids in others.items() if any(_has(rows.get(each), term) for each in ids)}

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select, Write
-from common.messages import now
+from common.timestamps import now
 from grpc_discovery import ServiceError
 
 _MARK_EVERY = 16
-_MOST_SEEN = 10_000
+_MAX_SEEN = 10_000
 
 
 class PlaysRow(NamedTuple):
@@ -50,7 +50,7 @@ class StatisticsRepository:
 
         And at each 16th: the counts here know nothing of a table that somebody emptied.
         """
-        if video_id not in self._seen and len(self._seen) >= _MOST_SEEN:
+        if video_id not in self._seen and len(self._seen) >= _MAX_SEEN:
             self._seen.clear()  # hints may come late or twice
         seen = self._seen[video_id] = self._seen.get(video_id, 0) + 1
         if seen == 1 or (seen & (seen - 1) and seen % _MARK_EVERY):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.messages import Fields
+from common.requests import RequestReader
 from protos import statistics_pb2 as messages
 from protos.statistics_pb2_grpc import StatisticsServiceServicer
 from services.statistics.repository import StatisticsRepository
@@ -18,9 +18,9 @@ class StatisticsServicer(StatisticsServiceServicer):
         self, request: messages.RecordPlaybackStartedRequest, context: Any
     ) -> messages.RecordPlaybackStartedResponse:
         """Count one more play. Never tried twice: whether a failed call counted is not known."""
-        fields = Fields(request)
-        video_id = fields.uuid("video_id")
-        fields.check()
+        reader = RequestReader(request)
+        video_id = reader.uuid("video_id")
+        reader.raise_if_invalid()
         await self._repository.add_play(video_id)
         return messages.RecordPlaybackStartedResponse()
 
@@ -28,9 +28,9 @@ class StatisticsServicer(StatisticsServiceServicer):
         self, request: messages.GetNumberOfPlaysRequest, context: Any
     ) -> messages.GetNumberOfPlaysResponse:
         """How often each of some videos was played, in the order of the request."""
-        fields = Fields(request)
-        video_ids = fields.uuids("video_ids")
-        fields.check()
+        reader = RequestReader(request)
+        video_ids = reader.uuids("video_ids")
+        reader.raise_if_invalid()
         plays = await self._repository.plays(video_ids)
         return messages.GetNumberOfPlaysResponse(
             stats=[

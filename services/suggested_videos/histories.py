@@ -9,18 +9,18 @@ from uuid import UUID
 from services.suggested_videos.ranking import History, value_of
 from services.suggested_videos.repository import RatingRow
 
-MOST_OF_PERSON = 400
+MAX_OF_PERSON = 400
 """Newest ratings of a person that count."""
 
-_MOST_HELD = 500_000
+_MAX_HELD = 500_000
 _SECONDS = 60.0
 
 
 class Source(Protocol):
     """Where histories are read."""
 
-    async def rated_by_each(self, user_ids: Collection[UUID], most: int) -> Sequence[RatingRow]:
-        """The newest `most` ratings of each person, newest first."""
+    async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> Sequence[RatingRow]:
+        """The newest `limit` ratings of each person, newest first."""
         ...
 
 
@@ -40,15 +40,15 @@ class Histories:
 
     async def of(self, user_ids: Sequence[UUID]) -> list[History]:
         """The histories of people, in their order, empty ones for those who rated nothing."""
-        moment = time.monotonic()
+        timestamp = time.monotonic()
         found = {
             user_id: held.history
             for user_id in user_ids
-            if (held := self._held.get(user_id)) is not None and held.until > moment
+            if (held := self._held.get(user_id)) is not None and held.until > timestamp
         }
         missing = [user_id for user_id in user_ids if user_id not in found]
         if missing:
-            found |= self._hold(missing, await self._source.rated_by_each(missing, MOST_OF_PERSON), moment + _SECONDS)
+            found |= self._hold(missing, await self._source.rated_by_each(missing, MAX_OF_PERSON), timestamp + _SECONDS)
         for user_id in user_ids:
             if user_id in self._held:
                 self._held.move_to_end(user_id)
@@ -62,7 +62,7 @@ class Histories:
 
     def _hold(self, user_ids: Collection[UUID], rows: Sequence[RatingRow], until: float) -> dict[UUID, History]:
         histories: dict[UUID, dict[int, float]] = {user_id: {} for user_id in user_ids}
-        if len(self._numbers) > _MOST_HELD:
+        if len(self._numbers) > _MAX_HELD:
             self._numbers.clear()
         for row in rows:
             if row.user_id is not None and row.rating is not None:
@@ -75,7 +75,7 @@ class Histories:
             self.forget(user_id)
             self._held[user_id] = _Held(until, history)
             self._ratings += len(history.videos)
-        while self._ratings > _MOST_HELD:
+        while self._ratings > _MAX_HELD:
             _, oldest = self._held.popitem(last=False)
             self._ratings -= len(oldest.history.videos)
         return made

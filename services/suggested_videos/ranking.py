@@ -13,7 +13,7 @@ from operator import mul
 from typing import NamedTuple
 from uuid import UUID
 
-from common.text import STOP_WORDS, terms
+from language.text import STOP_WORDS, terms
 
 LIKED = 4
 """The least rating that is a liking."""
@@ -66,9 +66,9 @@ class Prediction(NamedTuple):
 
 
 async def predicted(
-    own: Mapping[int, float], others: Sequence[History], most: int, known: Collection[int]
+    own: Mapping[int, float], others: Sequence[History], limit: int, known: Collection[int]
 ) -> Prediction:
-    """The `most` videos that a person with the taste `own` is expected to like best, from people who share some of it.
+    """The `limit` videos that a person with the taste `own` is expected to like best, from people who share some of it.
 
     Ridge regression in its dual form: with X the people's ratings (a row for each) and w the taste, scores = X' (X X' + r I)^-1 X w.
     People who are like each other share their say rather than adding it up, which plain counting of neighbours does not do. The system is
@@ -111,7 +111,7 @@ async def predicted(
     best = sorted(
         ((score, video) for video, score in zip(columns, scores, strict=True) if score > 0 and video not in known),
         key=lambda pair: (-pair[0], pair[1]),
-    )[:most]
+    )[:limit]
     await asyncio.sleep(0)
     return Prediction(
         {video: score for score, video in best}, _because({video for _, video in best}, own, others, solution)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
-from common.messages import now
+from common.timestamps import now
 from grpc_discovery.serving.deadlines import set_time_left
 from services.suggested_videos import ranking
 from services.suggested_videos.histories import Histories
@@ -27,7 +27,7 @@ RELATED, SUGGESTED = "related", "suggested"
 NOBODY = UUID(int=0)
 POPULAR = ListName("popular", NOBODY)
 
-MOST_LISTED = 200
+MAX_LISTED = 200
 """Videos that a list holds."""
 
 # The sample that a list is computed from.
@@ -237,14 +237,14 @@ class Recommender:
 
     async def _keep(self, name: ListName, basis: str, before: ListRow | None, made: Made) -> ListRow:
         """Keep a list. One that came out as before keeps its moment, and with it the pages under way."""
-        moment = now()
+        timestamp = now()
         if before is None:
-            made_at = moment
+            made_at = timestamp
         elif before.video_ids == made.video_ids:
             made_at = before.made_at
         else:
-            made_at = max(moment, before.made_at + timedelta(milliseconds=1))
-        row = ListRow(made_at, moment, basis, made.watched, made.watched_ratings, made.video_ids)
+            made_at = max(timestamp, before.made_at + timedelta(milliseconds=1))
+        row = ListRow(made_at, timestamp, basis, made.watched, made.watched_ratings, made.video_ids)
         reasons = {str(video_id): reason for video_id, reason in made.reasons.items()}
         await self._repository.save_list(name, row, json.dumps(reasons, ensure_ascii=False, separators=(",", ":")))
         return row
@@ -320,7 +320,7 @@ class Recommender:
         about = await self._content_of_taste(taste) if trust < _RATINGS_ALONE else Content()
         histories, alike = await asyncio.gather(self._histories.of(people), self._of_like_content(about, set(counting)))
         own = {video_id.int: weight for video_id, weight in taste.items()}
-        prediction = await ranking.predicted(own, histories, MOST_LISTED + len(liked) // 4, own.keys())
+        prediction = await ranking.predicted(own, histories, MAX_LISTED + len(liked) // 4, own.keys())
         scores = {UUID(int=number): score for number, score in prediction.scores.items()}
         watched = liked[:_WATCHED]
         totals, contents = await asyncio.gather(
@@ -337,7 +337,7 @@ class Recommender:
         about_each = {video_id: content_of(row.user_id, row.name, row.tags) for video_id, row in contents.items()}
         made = self._blended(FromRatings(ranking.scaled(scores), trust, because), about, about_each)
         rest = [video_id for video_id in popular if video_id not in made.reasons and video_id in contents]
-        for video_id in rest[: MOST_LISTED - len(made.video_ids)]:
+        for video_id in rest[: MAX_LISTED - len(made.video_ids)]:
             made.video_ids.append(video_id)
             made.reasons[video_id] = {"popular": True}
         return made._replace(
@@ -352,7 +352,7 @@ class Recommender:
             for video_id, like in likenesses.items()
         }
         positive = {video_id: score for video_id, score in blended.items() if score > 0}
-        video_ids = ranking.best_first(positive)[:MOST_LISTED]
+        video_ids = ranking.best_first(positive)[:MAX_LISTED]
         reasons: Reasons = {}
         for video_id in video_ids:
             like = likenesses[video_id]
@@ -424,10 +424,10 @@ class Recommender:
     async def _make_popular(self) -> Made:
         """The videos that are rated well by several or played often: those kept as such, and those marked since that was last looked at."""
         members, folded_until = await self._repository.popular()
-        moment = now().replace(second=0, microsecond=0)
-        minute = max(folded_until, moment - _MARKS_LIVE) if folded_until else moment - _MARKS_LIVE
+        timestamp = now().replace(second=0, microsecond=0)
+        minute = max(folded_until, timestamp - _MARKS_LIVE) if folded_until else timestamp - _MARKS_LIVE
         minutes = [
-            minute + timedelta(minutes=count) for count in range(int((moment - minute) / timedelta(minutes=1)) + 1)
+            minute + timedelta(minutes=count) for count in range(int((timestamp - minute) / timedelta(minutes=1)) + 1)
         ]
         candidates = members | await self._repository.marked(minutes, MARKED)
         totals, plays, contents = await asyncio.gather(
@@ -443,10 +443,10 @@ class Recommender:
             scores[video_id] = ranking.popularity(count, total, plays.get(video_id, 0))
         ranked = [video_id for video_id in ranking.best_first(scores) if scores[video_id] > 0]
         best = set(ranked[:POPULAR_KEPT])
-        read_until = max(moment - _MARKS_LATE, minute)  # marks of the last minutes may still be on their way
+        read_until = max(timestamp - _MARKS_LATE, minute)  # marks of the last minutes may still be on their way
         if best != members or read_until != folded_until:
             await self._repository.keep_popular(best - members, members - best, read_until)
-        return Made(ranked[:MOST_LISTED], {video_id: {"popular": True} for video_id in ranked[:MOST_LISTED]}, [], 0)
+        return Made(ranked[:MAX_LISTED], {video_id: {"popular": True} for video_id in ranked[:MAX_LISTED]}, [], 0)
 
 
 def _trust_in(likings: int) -> float:
@@ -460,9 +460,9 @@ def _fingerprint(video: DescribedRow) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _heaviest(weights: Mapping[Key, float], most: int) -> list[Key]:
+def _heaviest(weights: Mapping[Key, float], limit: int) -> list[Key]:
     """The keys of greatest positive weight."""
-    return sorted((key for key, weight in weights.items() if weight > 0), key=lambda key: (-weights[key], key))[:most]
+    return sorted((key for key, weight in weights.items() if weight > 0), key=lambda key: (-weights[key], key))[:limit]
 
 
 def _age(kept: ListRow) -> timedelta:

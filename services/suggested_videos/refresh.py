@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from common.database import Database, Select, wait_for_database
 from common.settings import Settings
 from grpc_discovery import logs, open_registry
-from services.suggested_videos.recommender import MOST_LISTED, RELATED, SUGGESTED, Recommender
+from services.suggested_videos.recommender import MAX_LISTED, RELATED, SUGGESTED, Recommender
 from services.suggested_videos.repository import STATEMENTS, ListName, SuggestedVideosRepository
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
@@ -130,9 +130,9 @@ async def _marking(
     repository: SuggestedVideosRepository, database: Database, first: int, last: int
 ) -> AsyncIterator[TotalRow]:
     """The rated videos; those rated most are kept as candidates for what is popular on the way."""
-    most: list[tuple[int, UUID]] = []
+    most_rated: list[tuple[int, UUID]] = []
     async for row in database.scan(RATED_VIDEOS, first, last):
         if row.ratings:
-            (heappush if len(most) < MOST_LISTED else heappushpop)(most, (row.ratings, row.id))
+            (heappush if len(most_rated) < MAX_LISTED else heappushpop)(most_rated, (row.ratings, row.id))
         yield row
-    await repository.add_popular(video_id for _, video_id in most)
+    await repository.add_popular(video_id for _, video_id in most_rated)

@@ -13,7 +13,7 @@ from common.database import Database, Select, Values, Write
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
-MOST_KEYS = 200
+MAX_KEYS = 200
 """Partitions that one statement asks for; more are asked for in several statements at once."""
 
 _POPULAR_LIST = 0
@@ -74,7 +74,7 @@ class RatedRow(NamedTuple):
 class MomentRow(NamedTuple):
     """A moment."""
 
-    moment: datetime | None
+    timestamp: datetime | None
 
 
 class TotalsRow(NamedTuple):
@@ -232,18 +232,18 @@ class SuggestedVideosRepository:
         """What those of the videos that exist are about by their descriptions too, by id."""
         return {row.video_id: row for row in await self._in_parts(DESCRIBED, video_ids) if row.name is not None}
 
-    async def with_words(self, words: Collection[str], most: int) -> list[WordRow]:
-        """For each word of the index the `most` videos that it says most about."""
-        return await self._database.select(WITH_WORDS, list(words), most) if words else []
+    async def with_words(self, words: Collection[str], limit: int) -> list[WordRow]:
+        """For each word of the index the `limit` videos that it says most about."""
+        return await self._database.select(WITH_WORDS, list(words), limit) if words else []
 
-    async def tagged(self, tags: Collection[str], most: int) -> list[TaggedRow]:
-        """Up to `most` videos of each tag, those with the lowest ids: the same ones for every tag, so that tags in common stay in sight."""
-        return await self._database.select(TAGGED, list(tags), most) if tags else []
+    async def tagged(self, tags: Collection[str], limit: int) -> list[TaggedRow]:
+        """Up to `limit` videos of each tag, those with the lowest ids: the same ones for every tag, so that tags in common stay in sight."""
+        return await self._database.select(TAGGED, list(tags), limit) if tags else []
 
-    async def of_authors(self, user_ids: Collection[UUID], most: int) -> list[UUID]:
-        """The newest `most` videos of each author."""
+    async def of_authors(self, user_ids: Collection[UUID], limit: int) -> list[UUID]:
+        """The newest `limit` videos of each author."""
         return (
-            [row.video_id for row in await self._database.select(OF_AUTHORS, list(user_ids), most)] if user_ids else []
+            [row.video_id for row in await self._database.select(OF_AUTHORS, list(user_ids), limit)] if user_ids else []
         )
 
     # Ratings and plays
@@ -251,15 +251,15 @@ class SuggestedVideosRepository:
     async def newest_rating(self, user_id: UUID) -> datetime | None:
         """When a person rated last."""
         row = await self._database.select_one(NEWEST_OF_USER, user_id)
-        return row.moment if row else None
+        return row.timestamp if row else None
 
-    async def rated_by(self, user_id: UUID, most: int) -> list[RatedRow]:
-        """The newest `most` ratings of a person, newest first; a video that was rated again may come again."""
-        return await self._database.select(RATED_BY_USER, user_id, most)
+    async def rated_by(self, user_id: UUID, limit: int) -> list[RatedRow]:
+        """The newest `limit` ratings of a person, newest first; a video that was rated again may come again."""
+        return await self._database.select(RATED_BY_USER, user_id, limit)
 
-    async def rated_by_each(self, user_ids: Collection[UUID], most: int) -> list[RatingRow]:
-        """The newest `most` ratings of each person, newest first."""
-        return await self._in_parts(RATED_BY_USERS, user_ids, most, keys=25)
+    async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> list[RatingRow]:
+        """The newest `limit` ratings of each person, newest first."""
+        return await self._in_parts(RATED_BY_USERS, user_ids, limit, keys=25)
 
     async def own_ratings(self, user_id: UUID, video_ids: Collection[UUID]) -> dict[UUID, int]:
         """How a person rates those of the videos that he has rated, as it counts."""
@@ -269,9 +269,9 @@ class SuggestedVideosRepository:
             if row.rating is not None
         }
 
-    async def ratings_of(self, video_ids: Collection[UUID], most: int) -> list[RatingRow]:
-        """Up to `most` ratings of each video, of the people with the lowest ids: the same sample of people for every video."""
-        rows = await self._in_parts(RATINGS_OF_VIDEOS, video_ids, most, keys=25)
+    async def ratings_of(self, video_ids: Collection[UUID], limit: int) -> list[RatingRow]:
+        """Up to `limit` ratings of each video, of the people with the lowest ids: the same sample of people for every video."""
+        rows = await self._in_parts(RATINGS_OF_VIDEOS, video_ids, limit, keys=25)
         return [row for row in rows if row.user_id is not None]  # none: a video with totals whose ratings are gone
 
     async def totals(self, video_ids: Collection[UUID]) -> dict[UUID, TotalsRow]:
@@ -284,10 +284,10 @@ class SuggestedVideosRepository:
 
     # What is popular
 
-    async def marked(self, minutes: Collection[datetime], most: int) -> set[UUID]:
-        """For each minute the `most` videos of highest level that were marked as rated often in it, and as many as played often."""
+    async def marked(self, minutes: Collection[datetime], limit: int) -> set[UUID]:
+        """For each minute the `limit` videos of highest level that were marked as rated often in it, and as many as played often."""
         rated, played = await asyncio.gather(
-            *(self._in_parts(marks, minutes, most, keys=60) for marks in (RATED_MARKS, PLAYED_MARKS))
+            *(self._in_parts(marks, minutes, limit, keys=60) for marks in (RATED_MARKS, PLAYED_MARKS))
         )
         return {row.video_id for row in (*rated, *played)}
 
@@ -307,8 +307,8 @@ class SuggestedVideosRepository:
         await self._in_batches([(ADD_POPULAR, (_POPULAR_LIST, video_id)) for video_id in video_ids])
 
     async def _in_batches(self, steps: Sequence[tuple[Write, Values]]) -> None:
-        for start in range(0, len(steps), MOST_KEYS):
-            await self._database.batch(steps[start : start + MOST_KEYS])
+        for start in range(0, len(steps), MAX_KEYS):
+            await self._database.batch(steps[start : start + MAX_KEYS])
 
     # The lists
 
@@ -344,7 +344,7 @@ class SuggestedVideosRepository:
         return (await self._database.write_if(CLAIM, *name, owner)).applied
 
     async def _in_parts(
-        self, statement: Select[Row], ids: Collection[Any], *values: Any, keys: int = MOST_KEYS
+        self, statement: Select[Row], ids: Collection[Any], *values: Any, keys: int = MAX_KEYS
     ) -> list[Row]:
         """All rows for `ids`, `keys` of them in a statement, the statements side by side."""
         listed = list(ids)

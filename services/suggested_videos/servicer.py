@@ -2,11 +2,13 @@
 
 from typing import Any, cast
 
-from common.explaining import explain, explanation_wanted
-from common.messages import Fields, from_ms, timestamp, to_ms, uuid_message
-from common.paging import Pages
+from common.ids import uuid_message
+from common.paging import PageTokens
+from common.requests import RequestReader
+from common.timestamps import from_ms, timestamp_message, to_ms
 from protos import suggested_videos_pb2 as messages
 from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceServicer
+from services.explanation import explain, explanation_wanted
 from services.suggested_videos.recommender import Page, Recommender
 from services.suggested_videos.repository import PreviewRow
 
@@ -16,24 +18,24 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
 
     def __init__(self, recommender: Recommender, paging_key: str) -> None:
         self._recommender = recommender
-        self._related_pages = Pages(paging_key, "GetRelatedVideos")
-        self._suggested_pages = Pages(paging_key, "GetSuggestedForUser")
+        self._related_page_tokens = PageTokens(paging_key, "GetRelatedVideos")
+        self._suggested_page_tokens = PageTokens(paging_key, "GetSuggestedForUser")
 
     async def GetRelatedVideos(
         self, request: messages.GetRelatedVideosRequest, context: Any
     ) -> messages.GetRelatedVideosResponse:
         """A page of the videos like one; none for an unknown video."""
-        fields = Fields(request)
-        video_id, size = fields.uuid("video_id"), fields.page_size()
-        token = cast(tuple[int, int] | None, fields.position(self._related_pages, str(video_id), "video_id"))
-        fields.check()
+        reader = RequestReader(request)
+        video_id, size = reader.uuid("video_id"), reader.page_size()
+        token = cast(tuple[int, int] | None, reader.cursor(self._related_page_tokens, str(video_id), "video_id"))
+        reader.raise_if_invalid()
         position = (from_ms(token[0]), token[1]) if token else None
         page = await self._recommender.related(video_id, size, position, explanation_wanted(context))
         _explain(page, context)
         return messages.GetRelatedVideosResponse(
             video_id=request.video_id,
             videos=[_preview(row) for row in page.videos],
-            paging_state=self._related_pages.write(str(video_id), (to_ms(page.next[1]), page.next[2]))
+            paging_state=self._related_page_tokens.write(str(video_id), (to_ms(page.next[1]), page.next[2]))
             if page.next
             else "",
         )
@@ -42,17 +44,19 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
         self, request: messages.GetSuggestedForUserRequest, context: Any
     ) -> messages.GetSuggestedForUserResponse:
         """A page of videos for a person, none that he has rated or submitted; of popular ones for somebody unknown."""
-        fields = Fields(request)
-        user_id, size = fields.uuid("user_id"), fields.page_size()
-        token = cast(tuple[str, int, int] | None, fields.position(self._suggested_pages, str(user_id), "user_id"))
-        fields.check()
+        reader = RequestReader(request)
+        user_id, size = reader.uuid("user_id"), reader.page_size()
+        token = cast(tuple[str, int, int] | None, reader.cursor(self._suggested_page_tokens, str(user_id), "user_id"))
+        reader.raise_if_invalid()
         position = (token[0], from_ms(token[1]), token[2]) if token else None
         page = await self._recommender.suggested(user_id, size, position, explanation_wanted(context))
         _explain(page, context)
         return messages.GetSuggestedForUserResponse(
             user_id=request.user_id,
             videos=[_preview(row) for row in page.videos],
-            paging_state=self._suggested_pages.write(str(user_id), (page.next[0], to_ms(page.next[1]), page.next[2]))
+            paging_state=self._suggested_page_tokens.write(
+                str(user_id), (page.next[0], to_ms(page.next[1]), page.next[2])
+            )
             if page.next
             else "",
         )
@@ -61,7 +65,7 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
 def _preview(row: PreviewRow) -> messages.SuggestedVideoPreview:
     return messages.SuggestedVideoPreview(
         video_id=uuid_message(row.video_id),
-        added_date=timestamp(row.added_date) if row.added_date else None,
+        added_date=timestamp_message(row.added_date) if row.added_date else None,
         name=row.name or "",
         preview_image_location=row.preview_image_location or "",
         user_id=uuid_message(row.user_id),

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from common.messages import now
+from common.timestamps import now
 from grpc_discovery import ServiceError
 from services.user_management.addresses import key_of
 from services.user_management.passwords import Passwords
@@ -74,15 +74,15 @@ class Accounts:
             return False
         place = former.email if former else key
         password = await self._passwords.hashed(user.password)
-        moment = now()
-        if not await self.users.claim(place, password, user.user_id, moment, former):
+        timestamp = now()
+        if not await self.users.claim(place, password, user.user_id, timestamp, former):
             return False
-        present = await self.users.add_user(user.user_id, user.first_name, user.last_name, user.email, moment)
+        present = await self.users.add_user(user.user_id, user.first_name, user.last_name, user.email, timestamp)
         if present is None or key_of(present) == key:
             with suppress(ServiceError):  # the user exists; whoever meets the claim completes it
                 await self.users.complete(place, user.user_id)
         else:
-            await self.users.release(place, user.user_id, moment)
+            await self.users.release(place, user.user_id, timestamp)
         return present is None
 
     async def _may_be_claimed(self, former: CredentialsRow, user: NewUser) -> bool:

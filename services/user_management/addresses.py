@@ -3,10 +3,10 @@
 import re
 import unicodedata
 
-MOST_CHARACTERS = 254
+MAX_CHARACTERS = 254
 """What a mail server takes (RFC 5321, 4.5.3.1.3, less the two brackets)."""
 
-_MOST_BEFORE_AT = 64
+_MAX_BEFORE_AT = 64
 _ATOM = r"[^\s@.\"(),:;<>\[\]\\\x00-\x1f\x7f]+"
 _LABEL = r"[^\W_](?:[^\W_]|-(?=-*[^\W_])){0,62}"
 _ADDRESS = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@{_LABEL}(?:\.{_LABEL})+")
@@ -14,10 +14,10 @@ _ADDRESS = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@{_LABEL}(?:\.{_LABEL})
 
 def is_address(text: str) -> bool:
     """Whether `text` looks like an address: name@domain, the domain with a dot, letters of any script, no quotes or spaces."""
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         return False
     match = _ADDRESS.fullmatch(text)
-    return match is not None and len(match["local"]) <= _MOST_BEFORE_AT
+    return match is not None and len(match["local"]) <= _MAX_BEFORE_AT
 
 
 def key_of(address: str) -> str:

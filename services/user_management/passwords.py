@@ -20,12 +20,12 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from grpc_discovery import ResourceExhausted, time_left
 from grpc_discovery.serving.deadlines import waited_too_long
 
-MOST_AT_ONCE = 64
+MAX_AT_ONCE = 64
 """Hashes that may be under way or wait; beyond it RESOURCE_EXHAUSTED."""
 
 _THREADS = min(4, max(1, (os.cpu_count() or 2) // 2))
 _PATIENCE_SECONDS = 30.0  # for callers that set no deadline
-_MOST_ITERATIONS = 1_000_000
+_MAX_ITERATIONS = 1_000_000
 
 # OWASP's parameters for argon2id: 19 MiB, two passes. More memory would be taken from the other calls of a small machine.
 _argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -46,10 +46,10 @@ class Verdict(NamedTuple):
 
 
 class Passwords:
-    """Hashes and checks passwords, at most `most` at once (under way or waiting)."""
+    """Hashes and checks passwords, at most `limit` at once (under way or waiting)."""
 
-    def __init__(self, most: int = MOST_AT_ONCE) -> None:
-        self._most = most
+    def __init__(self, limit: int = MAX_AT_ONCE) -> None:
+        self._most = limit
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="argon2")
         self._under_way = 0
 
@@ -103,7 +103,7 @@ def _matches_earlier(stored: str, password: str) -> bool:
     if _SHA256.fullmatch(stored):
         return hmac.compare_digest(hashlib.sha256(password.encode()).hexdigest(), stored.lower())
     pbkdf2 = _PBKDF2.fullmatch(stored)
-    if pbkdf2 and 1 <= int(pbkdf2["iterations"]) <= _MOST_ITERATIONS:
+    if pbkdf2 and 1 <= int(pbkdf2["iterations"]) <= _MAX_ITERATIONS:
         try:
             salt, expected = b64decode(pbkdf2["salt"]), b64decode(pbkdf2["hash"])
         except ValueError:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select, Write
-from services.user_management.addresses import MOST_CHARACTERS, key_of
+from services.user_management.addresses import MAX_CHARACTERS, key_of
 
 
 class CredentialsRow(NamedTuple):
@@ -55,7 +55,7 @@ class UsersRepository:
 
     async def credentials(self, email: str) -> CredentialsRow | None:
         """The credentials of an address. Rows of older backends hold it as it was typed, and are found by that text alone."""
-        if len(email) > MOST_CHARACTERS:
+        if len(email) > MAX_CHARACTERS:
             return None
         key = key_of(email)
         if key == email:
@@ -71,26 +71,26 @@ class UsersRepository:
         return {row.user_id: row for row in rows}
 
     async def claim(
-        self, email: str, password: str, user_id: UUID, moment: datetime, former: CredentialsRow | None
+        self, email: str, password: str, user_id: UUID, timestamp: datetime, former: CredentialsRow | None
     ) -> bool:
         """Claim a free address, or one whose claim still is `former`, for a user about to be created. False if another was faster."""
         if former is None:
-            outcome = await self._database.write_if(CLAIM, email, password, user_id, moment)
+            outcome = await self._database.write_if(CLAIM, email, password, user_id, timestamp)
         else:
             outcome = await self._database.write_if(
-                CLAIM_ANEW, password, user_id, moment, email, former.user_id, former.claimed_at
+                CLAIM_ANEW, password, user_id, timestamp, email, former.user_id, former.claimed_at
             )
         return outcome.applied
 
-    async def release(self, email: str, user_id: UUID, moment: datetime) -> None:
-        """Give up a claim, if it still is the one made at `moment`."""
-        await self._database.write_if(RELEASE, email, user_id, moment)
+    async def release(self, email: str, user_id: UUID, timestamp: datetime) -> None:
+        """Give up a claim, if it still is the one made at `timestamp`."""
+        await self._database.write_if(RELEASE, email, user_id, timestamp)
 
     async def add_user(
-        self, user_id: UUID, first_name: str, last_name: str, email: str, moment: datetime
+        self, user_id: UUID, first_name: str, last_name: str, email: str, timestamp: datetime
     ) -> str | None:
         """Create a user. None if that was done; otherwise the address of the user that has this id already."""
-        outcome = await self._database.write_if(INSERT_USER, user_id, first_name, last_name, email, moment)
+        outcome = await self._database.write_if(INSERT_USER, user_id, first_name, last_name, email, timestamp)
         return None if outcome.applied else outcome.current[0]["email"] or ""
 
     async def complete(self, email: str, user_id: UUID) -> None:

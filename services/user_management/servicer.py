@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from common.messages import Fields, uuid_message
+from common.ids import uuid_message
+from common.requests import RequestReader
 from grpc_discovery import AlreadyExists, Unauthenticated, shielded
 from protos import user_management_pb2 as messages
 from protos.user_management_pb2_grpc import UserManagementServiceServicer
 from services.user_management.accounts import Accounts, NewUser
-from services.user_management.addresses import MOST_CHARACTERS as MOST_ADDRESS_CHARACTERS
+from services.user_management.addresses import MAX_CHARACTERS as MAX_ADDRESS_CHARACTERS
 from services.user_management.addresses import is_address
 
-MOST_NAME_CHARACTERS = 256
-MOST_PASSWORD_CHARACTERS = 256
+MAX_NAME_CHARACTERS = 256
+MAX_PASSWORD_CHARACTERS = 256
 _ANY_NUMBER = 2**31  # what is too long to be an address or a password is merely a wrong one
 
 
@@ -23,15 +24,15 @@ class UserManagementServicer(UserManagementServiceServicer):
 
     async def CreateUser(self, request: messages.CreateUserRequest, context: Any) -> messages.CreateUserResponse:
         """Create a user; of many calls for one address or one id, one succeeds."""
-        fields = Fields(request)
-        user_id = fields.uuid("user_id")
-        first_name = fields.text("first_name", MOST_NAME_CHARACTERS, blank_allowed=True)
-        last_name = fields.text("last_name", MOST_NAME_CHARACTERS, blank_allowed=True)
-        email = fields.text("email", MOST_ADDRESS_CHARACTERS)
+        reader = RequestReader(request)
+        user_id = reader.uuid("user_id")
+        first_name = reader.text("first_name", MAX_NAME_CHARACTERS, blank_allowed=True)
+        last_name = reader.text("last_name", MAX_NAME_CHARACTERS, blank_allowed=True)
+        email = reader.text("email", MAX_ADDRESS_CHARACTERS)
         if not is_address(email):
-            fields.bad("email", f"is not an e-mail address: {email!r}")
-        password = fields.text("password", MOST_PASSWORD_CHARACTERS)
-        fields.check()
+            reader.add_violation("email", f"is not an e-mail address: {email!r}")
+        password = reader.text("password", MAX_PASSWORD_CHARACTERS)
+        reader.raise_if_invalid()
         if not await shielded(self._accounts.create(NewUser(user_id, first_name, last_name, email, password))):
             raise AlreadyExists(f"Exception creating user because it already exists for {email}")
         return messages.CreateUserResponse()
@@ -40,9 +41,9 @@ class UserManagementServicer(UserManagementServiceServicer):
         self, request: messages.VerifyCredentialsRequest, context: Any
     ) -> messages.VerifyCredentialsResponse:
         """The id of the user who has this address and password. A wrong one and an unknown address are told apart by nobody."""
-        fields = Fields(request)
-        email, password = fields.text("email", _ANY_NUMBER), fields.text("password", _ANY_NUMBER)
-        fields.check()
+        reader = RequestReader(request)
+        email, password = reader.text("email", _ANY_NUMBER), reader.text("password", _ANY_NUMBER)
+        reader.raise_if_invalid()
         user_id = await self._accounts.verified(email, password)
         if user_id is None:
             raise Unauthenticated("Email address or password are not correct.")
@@ -52,9 +53,9 @@ class UserManagementServicer(UserManagementServiceServicer):
         self, request: messages.GetUserProfileRequest, context: Any
     ) -> messages.GetUserProfileResponse:
         """Who some users are, in the order of the request; unknown ones are left out."""
-        fields = Fields(request)
-        user_ids = fields.uuids("user_ids")
-        fields.check()
+        reader = RequestReader(request)
+        user_ids = reader.uuids("user_ids")
+        reader.raise_if_invalid()
         users = await self._accounts.users.users(user_ids)
         return messages.GetUserProfileResponse(
             profiles=[

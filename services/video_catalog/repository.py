@@ -17,7 +17,8 @@ from weakref import WeakValueDictionary
 
 from common.database import Database, IdText, Outcome, Select, Write
 from common.errors import Unavailable
-from common.messages import cassandra_uuid_order, now
+from common.ids import cassandra_uuid_order
+from common.timestamps import now
 from grpc_discovery import AlreadyExists, shielded
 from services.video_catalog.writing import (
     INSERT_TEXT,
@@ -96,11 +97,11 @@ class Place(NamedTuple):
 
 
 CLAIM_REPEATS = 2
-MOST_NEW_SPELLINGS = 100
-MOST_WAITING = 64
+MAX_NEW_SPELLINGS = 100
+MAX_WAITING = 64
 SPELLING_MEMORY = 50_000
 SPELLING_SECONDS = 600.0
-MOST_DAYS_AT_ONCE = 16
+MAX_DAYS_AT_ONCE = 16
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -178,7 +179,7 @@ class VideoCatalogRepository:
         steps, found = steps_to_write(video, older)
         await asyncio.gather(
             self._write_apart(steps.before),
-            self._make_known(self._spellings.without(found.shown_spellings)[:MOST_NEW_SPELLINGS]),
+            self._make_known(self._spellings.without(found.shown_spellings)[:MAX_NEW_SPELLINGS]),
         )
         await self._database.batch(steps.together)
         await self._write_apart(steps.after)
@@ -211,23 +212,23 @@ class VideoCatalogRepository:
         return {row.video_id: row for row in rows if row.user_id and row.added_date}
 
     async def of_user(
-        self, user_id: UUID, most: int, start: Place | None, after: Place | None
+        self, user_id: UUID, limit: int, start: Place | None, after: Place | None
     ) -> Sequence[UserVideoRow]:
-        """Up to `most` videos of a user, newest first: from `start` on, or behind `after`, whichever lies further on."""
+        """Up to `limit` videos of a user, newest first: from `start` on, or behind `after`, whichever lies further on."""
         place, inclusive = _further(start, after)
         if place is None:
-            return await self._database.select(OF_USER, user_id, most)
+            return await self._database.select(OF_USER, user_id, limit)
         if place.video_id is None:
-            return await self._database.select(OF_USER_UNTIL, user_id, place.added_date, most)
+            return await self._database.select(OF_USER_UNTIL, user_id, place.added_date, limit)
         same_moment = OF_USER_AT_FROM if inclusive else OF_USER_AT_AFTER
         beside, before = await asyncio.gather(
-            self._database.select(same_moment, user_id, place.added_date, place.video_id, most),
-            self._database.select(OF_USER_BEFORE, user_id, place.added_date, most),
+            self._database.select(same_moment, user_id, place.added_date, place.video_id, limit),
+            self._database.select(OF_USER_BEFORE, user_id, place.added_date, limit),
         )
-        return [*beside, *before][:most]
+        return [*beside, *before][:limit]
 
-    async def latest(self, most: int, days: int, start: Place | None, after: Place | None) -> Sequence[LatestVideoRow]:
-        """Up to `most` videos of the last `days` days, newest first: from `start` on, or behind `after`, whichever lies further on.
+    async def latest(self, limit: int, days: int, start: Place | None, after: Place | None) -> Sequence[LatestVideoRow]:
+        """Up to `limit` videos of the last `days` days, newest first: from `start` on, or behind `after`, whichever lies further on.
 
         Walks the days back from the first that can hold one, several at once while they turn out to hold little.
         """
@@ -237,11 +238,11 @@ class VideoCatalogRepository:
         last_day = today - timedelta(days=days)
         if day < last_day:
             return []
-        found = list(await self._of_first_day(f"{day:%Y%m%d}", place, inclusive, most))
+        found = list(await self._of_first_day(f"{day:%Y%m%d}", place, inclusive, limit))
         at_once, walked = 2, 1
-        while len(found) < most and day > last_day:
+        while len(found) < limit and day > last_day:
             span = min(at_once, (day - last_day).days)
-            missing = most - len(found)
+            missing = limit - len(found)
             chunk = await asyncio.gather(
                 *(
                     self._database.select(OF_DAY, f"{day - timedelta(days=back):%Y%m%d}", missing)
@@ -253,23 +254,23 @@ class VideoCatalogRepository:
             day -= timedelta(days=span)
             walked += span
             # About as many days as it takes, by what the days so far held; at most twice as many as before.
-            expected = ceil((most - len(found)) * walked / len(found)) if found else MOST_DAYS_AT_ONCE
-            at_once = max(1, min(expected, span * 2, MOST_DAYS_AT_ONCE))
-        return found[:most]
+            expected = ceil((limit - len(found)) * walked / len(found)) if found else MAX_DAYS_AT_ONCE
+            at_once = max(1, min(expected, span * 2, MAX_DAYS_AT_ONCE))
+        return found[:limit]
 
     async def _of_first_day(
-        self, day: str, place: Place | None, inclusive: bool, most: int
+        self, day: str, place: Place | None, inclusive: bool, limit: int
     ) -> Sequence[LatestVideoRow]:
         if place is None or day != day_of(place.added_date):
-            return await self._database.select(OF_DAY, day, most)
+            return await self._database.select(OF_DAY, day, limit)
         if place.video_id is None:
-            return await self._database.select(OF_DAY_UNTIL, day, place.added_date, most)
+            return await self._database.select(OF_DAY_UNTIL, day, place.added_date, limit)
         same_moment = OF_DAY_AT_FROM if inclusive else OF_DAY_AT_AFTER
         beside, before = await asyncio.gather(
-            self._database.select(same_moment, day, place.added_date, place.video_id, most),
-            self._database.select(OF_DAY_BEFORE, day, place.added_date, most),
+            self._database.select(same_moment, day, place.added_date, place.video_id, limit),
+            self._database.select(OF_DAY_BEFORE, day, place.added_date, limit),
         )
-        return [*beside, *before][:most]
+        return [*beside, *before][:limit]
 
     async def _place_for(self, video_id: UUID, user_id: UUID) -> tuple[tuple[datetime, UUID | None], Video | None]:
         """Which added_date a video gets, with the claim to take back if it is ours; and what the database holds of it. Several that submit a new video at once get the same date.
@@ -303,9 +304,9 @@ class VideoCatalogRepository:
 
     def _next_added_date(self) -> datetime:
         """The present moment, or the millisecond after the last one given out: no two videos of one process share theirs."""
-        moment = max(now(), self._last_added + _MILLISECOND)
+        timestamp = max(now(), self._last_added + _MILLISECOND)
         # A Timestamp without fractions of a second arrives without `nanos` at the web site, which then shows no list at all.
-        self._last_added = moment if moment.microsecond else moment + _MILLISECOND
+        self._last_added = timestamp if timestamp.microsecond else timestamp + _MILLISECOND
         return self._last_added
 
     async def _write_apart(self, steps: Sequence[Step]) -> None:
@@ -327,8 +328,8 @@ class VideoCatalogRepository:
 
         They are many, and nobody waits for them; if the database fails, the next submit that has them makes them known.
         """
-        unknown = self._spellings.without(words)[:MOST_NEW_SPELLINGS]
-        if unknown and self._waiting < MOST_WAITING:
+        unknown = self._spellings.without(words)[:MAX_NEW_SPELLINGS]
+        if unknown and self._waiting < MAX_WAITING:
             task = asyncio.create_task(shielded(self._known_in_turn(unknown)), context=Context())
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
@@ -349,8 +350,8 @@ class _Remembered:
 
     def without(self, words: Iterable[str]) -> list[str]:
         """Those of the words that were not added lately."""
-        moment = monotonic()
-        return sorted(word for word in words if self._until.get(word, 0.0) < moment)
+        timestamp = monotonic()
+        return sorted(word for word in words if self._until.get(word, 0.0) < timestamp)
 
     def add(self, words: Iterable[str]) -> None:
         """Remember words for a while, the oldest giving way."""

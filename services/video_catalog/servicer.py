@@ -4,8 +4,10 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from common.messages import Fields, from_ms, timestamp, to_ms, uuid_message
-from common.paging import Pages, Position, cut
+from common.ids import uuid_message
+from common.paging import Cursor, PageTokens, split_page
+from common.requests import RequestReader
+from common.timestamps import from_ms, timestamp_message, to_ms
 from grpc_discovery import NotFound, shielded
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
@@ -19,11 +21,11 @@ from services.video_catalog.repository import (
     VideoCatalogRepository,
 )
 
-MOST_NAME_CHARACTERS = 1000
-MOST_LOCATION_CHARACTERS = 1000
-MOST_DESCRIPTION_CHARACTERS = 20_000
-MOST_TAGS = 100
-MOST_TAG_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 1000
+MAX_LOCATION_CHARACTERS = 1000
+MAX_DESCRIPTION_CHARACTERS = 20_000
+MAX_TAGS = 100
+MAX_TAG_CHARACTERS = 200
 
 _LATEST = ""  # there is one list of latest videos, and this is its name in tokens
 
@@ -34,18 +36,18 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
     def __init__(self, repository: VideoCatalogRepository, paging_key: str, latest_days: int) -> None:
         self._repository = repository
         self._latest_days = latest_days
-        self._user_pages = Pages(paging_key, "GetUserVideoPreviews")
-        self._latest_pages = Pages(paging_key, "GetLatestVideoPreviews")
+        self._user_page_tokens = PageTokens(paging_key, "GetUserVideoPreviews")
+        self._latest_page_tokens = PageTokens(paging_key, "GetLatestVideoPreviews")
 
     async def SubmitYouTubeVideo(
         self, request: messages.SubmitYouTubeVideoRequest, context: Any
     ) -> messages.SubmitYouTubeVideoResponse:
         """Submit a video that is on YouTube. Its id there is not checked."""
-        fields = Fields(request)
-        location = fields.text("you_tube_video_id", MOST_LOCATION_CHARACTERS)
+        reader = RequestReader(request)
+        location = reader.text("you_tube_video_id", MAX_LOCATION_CHARACTERS)
         preview = f"//img.youtube.com/vi/{location}/hqdefault.jpg"
-        submission = _submission(fields, request, location, messages.YOUTUBE, preview)
-        fields.check()
+        submission = _submission(reader, request, location, messages.YOUTUBE, preview)
+        reader.raise_if_invalid()
         await shielded(self._repository.submit(submission))
         return messages.SubmitYouTubeVideoResponse()
 
@@ -53,20 +55,20 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         self, request: messages.SubmitUploadedVideoRequest, context: Any
     ) -> messages.SubmitUploadedVideoResponse:
         """Submit a video that was uploaded somewhere on the web."""
-        fields = Fields(request)
-        location = fields.text("upload_url", MOST_LOCATION_CHARACTERS)
+        reader = RequestReader(request)
+        location = reader.text("upload_url", MAX_LOCATION_CHARACTERS)
         if not _is_web_address(location):
-            fields.bad("upload_url", "must be an http or https address")
-        submission = _submission(fields, request, location, messages.UPLOAD, "")
-        fields.check()
+            reader.add_violation("upload_url", "must be an http or https address")
+        submission = _submission(reader, request, location, messages.UPLOAD, "")
+        reader.raise_if_invalid()
         await shielded(self._repository.submit(submission))
         return messages.SubmitUploadedVideoResponse()
 
     async def GetVideo(self, request: messages.GetVideoRequest, context: Any) -> messages.GetVideoResponse:
         """All of a video."""
-        fields = Fields(request)
-        video_id = fields.uuid("video_id")
-        fields.check()
+        reader = RequestReader(request)
+        video_id = reader.uuid("video_id")
+        reader.raise_if_invalid()
         video = await self._repository.video(video_id)
         if video is None:
             raise NotFound(f"Video with id {request.video_id.value} was not found")
@@ -78,16 +80,16 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
             location=video.location,
             location_type=cast(messages.VideoLocationType.ValueType, video.location_type),
             tags=sorted(video.tags),
-            added_date=timestamp(video.added_date),
+            added_date=timestamp_message(video.added_date),
         )
 
     async def GetVideoPreviews(
         self, request: messages.GetVideoPreviewsRequest, context: Any
     ) -> messages.GetVideoPreviewsResponse:
         """The known ones among some videos, in the order in which they were asked for."""
-        fields = Fields(request)
-        video_ids = fields.uuids("video_ids")
-        fields.check()
+        reader = RequestReader(request)
+        video_ids = reader.uuids("video_ids")
+        reader.raise_if_invalid()
         found = await self._repository.previews(set(video_ids))
         return messages.GetVideoPreviewsResponse(
             video_previews=[
@@ -101,34 +103,34 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         self, request: messages.GetLatestVideoPreviewsRequest, context: Any
     ) -> messages.GetLatestVideoPreviewsResponse:
         """A page of the latest videos of all users."""
-        fields = Fields(request)
-        size, start = fields.page_size(), _start(fields)
-        after = _place(fields.position(self._latest_pages, _LATEST))
-        fields.check()
-        rows, last = cut(await self._repository.latest(size + 1, self._latest_days, start, after), size)
+        reader = RequestReader(request)
+        size, start = reader.page_size(), _start(reader)
+        after = _place(reader.cursor(self._latest_page_tokens, _LATEST))
+        reader.raise_if_invalid()
+        rows, last = split_page(await self._repository.latest(size + 1, self._latest_days, start, after), size)
         return messages.GetLatestVideoPreviewsResponse(
             video_previews=[_preview(row, uuid_message(row.video_id), uuid_message(row.user_id)) for row in rows],
-            paging_state=self._latest_pages.write(_LATEST, _position(last)) if last else "",
+            paging_state=self._latest_page_tokens.write(_LATEST, _position(last)) if last else "",
         )
 
     async def GetUserVideoPreviews(
         self, request: messages.GetUserVideoPreviewsRequest, context: Any
     ) -> messages.GetUserVideoPreviewsResponse:
         """A page of a user's videos."""
-        fields = Fields(request)
-        user_id, size, start = fields.uuid("user_id"), fields.page_size(), _start(fields)
-        after = _place(fields.position(self._user_pages, str(user_id), "user_id"))
-        fields.check()
-        rows, last = cut(await self._repository.of_user(user_id, size + 1, start, after), size)
+        reader = RequestReader(request)
+        user_id, size, start = reader.uuid("user_id"), reader.page_size(), _start(reader)
+        after = _place(reader.cursor(self._user_page_tokens, str(user_id), "user_id"))
+        reader.raise_if_invalid()
+        rows, last = split_page(await self._repository.of_user(user_id, size + 1, start, after), size)
         return messages.GetUserVideoPreviewsResponse(
             user_id=request.user_id,
             video_previews=[_preview(row, uuid_message(row.video_id), request.user_id) for row in rows],
-            paging_state=self._user_pages.write(str(user_id), _position(last)) if last else "",
+            paging_state=self._user_page_tokens.write(str(user_id), _position(last)) if last else "",
         )
 
 
 def _submission(
-    fields: Fields,
+    reader: RequestReader,
     request: messages.SubmitYouTubeVideoRequest | messages.SubmitUploadedVideoRequest,
     location: str,
     location_type: int,
@@ -136,15 +138,15 @@ def _submission(
 ) -> Submission:
     """What both ways of submitting hold, and where the video is. Tags are trimmed; empty and repeated ones are left out."""
     tags = frozenset(filter(None, map(str.strip, request.tags)))
-    if len(tags) > MOST_TAGS:
-        fields.bad("tags", f"must be at most {MOST_TAGS}, not {len(tags):,}")
-    if any(len(tag) > MOST_TAG_CHARACTERS for tag in tags):
-        fields.bad("tags", f"must have at most {MOST_TAG_CHARACTERS} characters each")
+    if len(tags) > MAX_TAGS:
+        reader.add_violation("tags", f"must be at most {MAX_TAGS}, not {len(tags):,}")
+    if any(len(tag) > MAX_TAG_CHARACTERS for tag in tags):
+        reader.add_violation("tags", f"must have at most {MAX_TAG_CHARACTERS} characters each")
     return Submission(
-        fields.uuid("video_id"),
-        fields.uuid("user_id"),
-        fields.text("name", MOST_NAME_CHARACTERS),
-        fields.text("description", MOST_DESCRIPTION_CHARACTERS, blank_allowed=True),
+        reader.uuid("video_id"),
+        reader.uuid("user_id"),
+        reader.text("name", MAX_NAME_CHARACTERS),
+        reader.text("description", MAX_DESCRIPTION_CHARACTERS, blank_allowed=True),
         location,
         location_type,
         preview_image_location,
@@ -160,21 +162,21 @@ def _is_web_address(text: str) -> bool:
         return False
 
 
-def _start(fields: Fields) -> Place | None:
+def _start(reader: RequestReader) -> Place | None:
     """Where a list shall begin. An id alone says nothing: its place in the list hangs on the date."""
-    added_date = fields.optional_timestamp("starting_added_date")
-    video_id = fields.optional_uuid("starting_video_id")
+    added_date = reader.optional_timestamp("starting_added_date")
+    video_id = reader.optional_uuid("starting_video_id")
     return Place(added_date, video_id) if added_date else None
 
 
-def _place(position: Position | None) -> Place | None:
+def _place(position: Cursor | None) -> Place | None:
     if position is None:
         return None
     added_ms, video_id = cast(tuple[int, UUID], position)
     return Place(from_ms(added_ms), video_id)
 
 
-def _position(row: UserVideoRow | LatestVideoRow) -> Position:
+def _position(row: UserVideoRow | LatestVideoRow) -> Cursor:
     """What a token holds of the last row of a page."""
     return to_ms(row.added_date), UUID(row.video_id)
 
@@ -183,7 +185,7 @@ def _preview(row: PreviewRow | UserVideoRow | LatestVideoRow, video_id: Uuid, us
     """A preview of a row of any of the lists, with the ids as they are to be spelled."""
     return messages.VideoPreview(
         video_id=video_id,
-        added_date=timestamp(row.added_date),
+        added_date=timestamp_message(row.added_date),
         name=row.name or "",
         preview_image_location=row.preview_image_location or "",
         user_id=user_id,

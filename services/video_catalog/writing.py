@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from common.database import Values, Write
-from common.messages import to_ms
-from common.text import spelling_keys, suggested_terms
-from common.word_index import Analysis, analyse, in_name_or_tags, weight
+from common.timestamps import to_ms
+from language.text import spelling_keys, suggested_terms
+from language.word_index import Analysis, analyse, in_name_or_tags, weight
 
 Step = tuple[Write, Values]
 
-MOST_BATCH_BYTES = 36_000
+MAX_BATCH_BYTES = 36_000
 
 
 class Video(NamedTuple):
@@ -86,9 +86,9 @@ WRITES = (
 )
 
 
-def day_of(moment: datetime) -> str:
+def day_of(timestamp: datetime) -> str:
     """The partition of latest_videos that a moment (naive UTC) belongs to: 20260131."""
-    return moment.strftime("%Y%m%d")
+    return timestamp.strftime("%Y%m%d")
 
 
 def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
@@ -105,8 +105,8 @@ def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
         *_suggestion_steps(video),
     ]
     removals = _removals(video, found, older) if older else []
-    together, late = _fitting([*shown, *removals], MOST_BATCH_BYTES)
-    more, early = _fitting(optional, MOST_BATCH_BYTES - sum(map(_size, together)))
+    together, late = _fitting([*shown, *removals], MAX_BATCH_BYTES)
+    more, early = _fitting(optional, MAX_BATCH_BYTES - sum(map(_size, together)))
     described = [
         _word_step(INSERT_WORD, video, word, counts)
         for word, counts in found.counts.items()
@@ -133,7 +133,7 @@ def batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
     batch: list[Step] = []
     size = 0
     for step in steps:
-        if batch and size + _size(step) > MOST_BATCH_BYTES:
+        if batch and size + _size(step) > MAX_BATCH_BYTES:
             yield batch
             batch, size = [], 0
         batch.append(step)
@@ -175,7 +175,7 @@ def _shown(video: Video) -> tuple[list[Step], list[Step]]:
     )
     long = (video.description, set(video.tags))
     whole = [(INSERT_VIDEO, (*row, *long)), *lists]
-    if sum(map(_size, whole)) <= MOST_BATCH_BYTES:
+    if sum(map(_size, whole)) <= MAX_BATCH_BYTES:
         return whole, []
     return [(INSERT_VIDEO_WITHOUT_TEXT, row), *lists], [(INSERT_TEXT, (video.video_id, *long))]
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from common.paging import Pages, Position, cut
+from common.paging import Cursor, PageTokens, split_page
 from grpc_discovery import InvalidArgument
 
-PAGES = Pages("key", "GetVideoComments")
+PAGES = PageTokens("key", "GetVideoComments")
 LIST = str(uuid4())
 
 values = st.one_of(
@@ -21,7 +21,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 quick = settings(deadline=None)
 
 
-def refused(token: str, pages: Pages = PAGES, list_key: str = LIST) -> bool:
+def refused(token: str, pages: PageTokens = PAGES, list_key: str = LIST) -> bool:
     with pytest.raises(InvalidArgument) as raised:
         pages.read(token, list_key)
     return set(raised.value.violations) == {"paging_state"}
@@ -29,7 +29,7 @@ def refused(token: str, pages: Pages = PAGES, list_key: str = LIST) -> bool:
 
 @quick
 @given(positions, texts)
-def test_a_position_comes_back_as_it_was(position: Position, list_key: str) -> None:
+def test_a_position_comes_back_as_it_was(position: Cursor, list_key: str) -> None:
     token = PAGES.write(list_key, position)
     assert PAGES.read(token, list_key) == position
     assert [type(value) for value in PAGES.read(token, list_key) or ()] == [type(value) for value in position]
@@ -37,19 +37,19 @@ def test_a_position_comes_back_as_it_was(position: Position, list_key: str) -> N
 
 @quick
 @given(positions)
-def test_a_token_works_on_another_instance_with_the_same_key_alone(position: Position) -> None:
+def test_a_token_works_on_another_instance_with_the_same_key_alone(position: Cursor) -> None:
     token = PAGES.write(LIST, position)
-    assert Pages("key", "GetVideoComments").read(token, LIST) == position
-    assert refused(token, Pages("another key", "GetVideoComments"))
+    assert PageTokens("key", "GetVideoComments").read(token, LIST) == position
+    assert refused(token, PageTokens("another key", "GetVideoComments"))
 
 
 @quick
 @given(positions, texts)
-def test_a_token_of_another_list_or_another_call_is_refused(position: Position, other: str) -> None:
+def test_a_token_of_another_list_or_another_call_is_refused(position: Cursor, other: str) -> None:
     assume(other != LIST)
     token = PAGES.write(LIST, position)
     assert refused(token, list_key=other)
-    assert refused(token, Pages("key", "GetUserComments"))
+    assert refused(token, PageTokens("key", "GetUserComments"))
 
 
 def test_the_end_of_a_list_does_not_pass_for_the_beginning_of_a_position() -> None:
@@ -68,7 +68,7 @@ def test_a_text_that_is_no_token_is_refused(text: str) -> None:
 
 @quick
 @given(positions, st.data())
-def test_a_token_with_one_character_changed_cut_or_added_is_refused(position: Position, data: st.DataObject) -> None:
+def test_a_token_with_one_character_changed_cut_or_added_is_refused(position: Cursor, data: st.DataObject) -> None:
     token = PAGES.write(LIST, position)
     at = data.draw(st.integers(0, len(token) - 1))
     character = data.draw(st.sampled_from("ABab01-_=+/ \n.é"))
@@ -88,7 +88,7 @@ def test_a_token_with_one_character_changed_cut_or_added_is_refused(position: Po
 
 @quick
 @given(positions, st.data())
-def test_a_token_with_one_bit_flipped_is_refused(position: Position, data: st.DataObject) -> None:
+def test_a_token_with_one_bit_flipped_is_refused(position: Cursor, data: st.DataObject) -> None:
     raw = bytearray(urlsafe_b64decode(PAGES.write(LIST, position)))
     bit = data.draw(st.integers(0, len(raw) * 8 - 1))
     raw[bit // 8] ^= 1 << bit % 8
@@ -105,7 +105,7 @@ def test_pages_cut_one_by_one_give_every_row_once(rows: list[int], size: int) ->
     found: list[int] = []
     after = 0
     while True:
-        page, last = cut(rows[after : after + size + 1], size)
+        page, last = split_page(rows[after : after + size + 1], size)
         found.extend(page)
         if last is None:
             break
@@ -116,8 +116,8 @@ def test_pages_cut_one_by_one_give_every_row_once(rows: list[int], size: int) ->
 
 
 def test_a_full_page_that_is_the_last_has_no_more() -> None:
-    assert cut([1, 2, 3], 3) == ([1, 2, 3], None)
-    assert cut([1, 2, 3, 4], 3) == ([1, 2, 3], 3)
+    assert split_page([1, 2, 3], 3) == ([1, 2, 3], None)
+    assert split_page([1, 2, 3, 4], 3) == ([1, 2, 3], 3)
 
 
 def test_a_token_shows_none_of_the_list_it_belongs_to() -> None:

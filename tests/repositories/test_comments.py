@@ -7,7 +7,7 @@ from uuid import UUID, uuid1, uuid4
 import pytest
 
 from common.database import Database, Statement
-from common.messages import cassandra_time_uuid_order
+from common.ids import cassandra_time_uuid_order
 from services.comments.repository import STATEMENTS, CommentsRepository
 
 
@@ -16,9 +16,9 @@ async def comments(open_database: Callable[[Iterable[Statement]], Awaitable[Data
     return CommentsRepository(await open_database(STATEMENTS))
 
 
-def same_moment(moment: UUID, *clocks: int) -> list[UUID]:
+def same_moment(timestamp: UUID, *clocks: int) -> list[UUID]:
     """Version-1 UUIDs of one moment that differ in the bytes behind it."""
-    return [UUID(fields=(*moment.fields[:3], 0x80 | clock >> 8, clock & 0xFF, clock)) for clock in clocks]
+    return [UUID(fields=(*timestamp.fields[:3], 0x80 | clock >> 8, clock & 0xFF, clock)) for clock in clocks]
 
 
 async def test_a_comment_is_found_by_its_video_and_by_its_user(comments: CommentsRepository) -> None:
@@ -39,8 +39,8 @@ async def test_the_same_id_again_overwrites(comments: CommentsRepository) -> Non
 async def test_lists_are_newest_first_in_the_order_we_reckon_with_also_within_a_moment(
     comments: CommentsRepository,
 ) -> None:
-    video, user, moment = uuid4(), uuid4(), uuid1()
-    ids = [uuid1(), *same_moment(moment, 1, 0x7F, 0x80, 0xFF, 0x17F, 0x180, 0x3FFF), uuid1()]
+    video, user, timestamp = uuid4(), uuid4(), uuid1()
+    ids = [uuid1(), *same_moment(timestamp, 1, 0x7F, 0x80, 0xFF, 0x17F, 0x180, 0x3FFF), uuid1()]
     await asyncio.gather(*(comments.add(video, user, comment_id, "x") for comment_id in ids))
     newest_first = sorted(ids, key=cassandra_time_uuid_order, reverse=True)
     assert [row.comment_id for row in await comments.of_video(video, 100, None, None)] == newest_first
@@ -48,8 +48,8 @@ async def test_lists_are_newest_first_in_the_order_we_reckon_with_also_within_a_
 
 
 async def test_a_list_begins_at_a_comment_or_behind_one(comments: CommentsRepository) -> None:
-    video, user, moment = uuid4(), uuid4(), uuid1()
-    ids = sorted(same_moment(moment, 1, 2, 3, 0x80, 0x81), key=cassandra_time_uuid_order, reverse=True)
+    video, user, timestamp = uuid4(), uuid4(), uuid1()
+    ids = sorted(same_moment(timestamp, 1, 2, 3, 0x80, 0x81), key=cassandra_time_uuid_order, reverse=True)
     for comment_id in ids:
         await comments.add(video, user, comment_id, "x")
     for place, comment_id in enumerate(ids):

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from common.database import Database, Statement, Write
-from common.messages import cassandra_uuid_order, now
+from common.ids import cassandra_uuid_order
+from common.timestamps import now
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.refresh import PEOPLE, RATED_VIDEOS, refresh_part, ring_part
 from services.suggested_videos.repository import STATEMENTS, ListName, ListRow, SuggestedVideosRepository
@@ -136,9 +137,9 @@ async def test_what_is_popular_is_found_by_its_marks_and_kept(
 
 
 async def test_lists_are_kept_side_by_side_and_the_newest_is_found(repository: SuggestedVideosRepository) -> None:
-    name, moment = ListName("related", uuid4()), now()
-    older = ListRow(moment, moment, "a", [uuid4()], 3, [uuid4(), uuid4()])
-    newer = older._replace(made_at=moment + timedelta(milliseconds=1), video_ids=[])
+    name, timestamp = ListName("related", uuid4()), now()
+    older = ListRow(timestamp, timestamp, "a", [uuid4()], 3, [uuid4(), uuid4()])
+    newer = older._replace(made_at=timestamp + timedelta(milliseconds=1), video_ids=[])
     await repository.save_list(name, newer, "{}")
     await repository.save_list(name, older, '{"x":{}}')
     assert await repository.list_made_at(name, older.made_at) == older

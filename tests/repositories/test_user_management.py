@@ -12,7 +12,7 @@ import pytest
 from cassandra.cluster import Cluster, Session
 
 from common.database import Database, Statement
-from common.messages import now
+from common.timestamps import now
 from infra.cassandra import Cassandra
 from protos import user_management_pb2 as messages
 from protos.common_pb2 import Uuid

@@ -11,7 +11,7 @@ from cassandra.cluster import Cluster, Session
 
 from common.database import Database, Statement
 from common.errors import Unavailable
-from common.messages import now
+from common.timestamps import now
 from grpc_discovery import AlreadyExists
 from infra.cassandra import Cassandra
 from services.search.finding import Finder
@@ -19,7 +19,7 @@ from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
 from services.search.repository import SearchRepository
 from services.search.suggesting import Suggester
 from services.video_catalog.repository import STATEMENTS, Place, Submission, VideoCatalogRepository
-from services.video_catalog.writing import MOST_BATCH_BYTES
+from services.video_catalog.writing import MAX_BATCH_BYTES
 from tests.repositories.crashing import Killed, KilledAt
 
 OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
@@ -206,7 +206,7 @@ async def test_the_largest_video_is_written_in_batches_that_any_cluster_takes(
     assert video is not None
     assert (video.description, video.tags) == (one.description, one.tags)
     assert await found(database, last) == [one.video_id]
-    assert MOST_BATCH_BYTES < 50 * 1024
+    assert MAX_BATCH_BYTES < 50 * 1024
     renamed = one._replace(name="short", description="", tags=frozenset())
     await videos.submit(renamed)
     assert not await found(database, last)
@@ -215,8 +215,8 @@ async def test_the_largest_video_is_written_in_batches_that_any_cluster_takes(
 async def test_videos_of_one_moment_are_each_listed_once_whatever_the_page(
     videos: VideoCatalogRepository, cql: Session
 ) -> None:
-    user_id, moment = uuid4(), now()
-    rows = [(moment - timedelta(milliseconds=number // 5), uuid4()) for number in range(17)]
+    user_id, timestamp = uuid4(), now()
+    rows = [(timestamp - timedelta(milliseconds=number // 5), uuid4()) for number in range(17)]
     for when, video_id in rows:
         cql.execute(
             "INSERT INTO user_videos (userid, added_date, videoid, name, preview_image_location) VALUES (%s, %s, %s, 'n', 'p')",
@@ -253,12 +253,12 @@ async def test_the_latest_walk_back_over_days_without_videos_to_the_end_of_the_w
     cql.execute("TRUNCATE latest_videos")
     rows = []
     for days in (0, 0, 0, 1, 7, 20, 20, 29, 40):
-        moment = now() - timedelta(days=days)
-        rows.append((moment, uuid4()))
+        timestamp = now() - timedelta(days=days)
+        rows.append((timestamp, uuid4()))
         cql.execute(
             "INSERT INTO latest_videos (yyyymmdd, added_date, videoid, userid, name, preview_image_location)"
             " VALUES (%s, %s, %s, %s, 'n', 'p')",
-            (f"{moment:%Y%m%d}", *rows[-1], uuid4()),
+            (f"{timestamp:%Y%m%d}", *rows[-1], uuid4()),
         )
     whole = [(row.added_date, UUID(row.video_id)) for row in await videos.latest(100, 30, None, None)]
     assert sorted(whole) == sorted(rows[:-1])

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.messages import cassandra_uuid_order, now
-from common.text import terms
+from common.ids import cassandra_uuid_order
+from common.timestamps import now
+from language.text import terms
 from services.suggested_videos.repository import (
     ContentRow,
     DescribedRow,
@@ -68,41 +69,41 @@ class SuggestionsInDicts:
     async def described(self, video_ids: Collection[UUID]) -> dict[UUID, DescribedRow]:
         return {each: self.videos[each] for each in video_ids if each in self.videos}
 
-    async def with_words(self, words: Collection[str], most: int) -> list[WordRow]:
+    async def with_words(self, words: Collection[str], limit: int) -> list[WordRow]:
         found: dict[str, list[WordRow]] = defaultdict(list)
         for row in self.videos.values():
             for word in {*terms(" ".join([row.name or "", row.description or "", *(row.tags or ())]))} & {*words}:
                 found[word].append(WordRow(word, row.video_id))
-        return [row for rows in found.values() for row in rows[:most]]
+        return [row for rows in found.values() for row in rows[:limit]]
 
-    async def tagged(self, tags: Collection[str], most: int) -> list[TaggedRow]:
+    async def tagged(self, tags: Collection[str], limit: int) -> list[TaggedRow]:
         rows = sorted(self.videos.values(), key=lambda row: cassandra_uuid_order(row.video_id))
         return [
             TaggedRow(tag, video.video_id)
             for tag in tags
-            for video in [row for row in rows if tag in (row.tags or ())][:most]
+            for video in [row for row in rows if tag in (row.tags or ())][:limit]
         ]
 
-    async def of_authors(self, user_ids: Collection[UUID], most: int) -> list[UUID]:
+    async def of_authors(self, user_ids: Collection[UUID], limit: int) -> list[UUID]:
         return [row.video_id for user in user_ids for row in self.videos.values() if row.user_id == user]
 
     async def newest_rating(self, user_id: UUID) -> datetime | None:
         return self.log[user_id][0].rated_at if self.log[user_id] else None
 
-    async def rated_by(self, user_id: UUID, most: int) -> list[RatedRow]:
-        return self.log[user_id][:most]
+    async def rated_by(self, user_id: UUID, limit: int) -> list[RatedRow]:
+        return self.log[user_id][:limit]
 
-    async def rated_by_each(self, user_ids: Collection[UUID], most: int) -> list[RatingRow]:
-        return [RatingRow(each, row.video_id, row.rating) for each in user_ids for row in self.log[each][:most]]
+    async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> list[RatingRow]:
+        return [RatingRow(each, row.video_id, row.rating) for each in user_ids for row in self.log[each][:limit]]
 
     async def own_ratings(self, user_id: UUID, video_ids: Collection[UUID]) -> dict[UUID, int]:
         return {each: self.ratings[each][user_id] for each in video_ids if user_id in self.ratings.get(each, {})}
 
-    async def ratings_of(self, video_ids: Collection[UUID], most: int) -> list[RatingRow]:
+    async def ratings_of(self, video_ids: Collection[UUID], limit: int) -> list[RatingRow]:
         return [
             RatingRow(user_id, each, rating)
             for each in video_ids
-            for user_id, rating in sorted(self.ratings.get(each, {}).items())[:most]
+            for user_id, rating in sorted(self.ratings.get(each, {}).items())[:limit]
         ]
 
     async def totals(self, video_ids: Collection[UUID]) -> dict[UUID, TotalsRow]:
@@ -112,7 +113,7 @@ class SuggestionsInDicts:
     async def plays(self, video_ids: Collection[UUID]) -> dict[UUID, int]:
         return {each: self.views[each] for each in video_ids if each in self.views}
 
-    async def marked(self, minutes: Collection[datetime], most: int) -> set[UUID]:
+    async def marked(self, minutes: Collection[datetime], limit: int) -> set[UUID]:
         return set(self.marks)
 
     async def popular(self) -> tuple[set[UUID], datetime | None]:

@@ -8,7 +8,7 @@ import pytest
 from grpc import aio
 
 from common.database import IdText
-from common.messages import cassandra_time_uuid_order
+from common.ids import cassandra_time_uuid_order
 from protos import comments_pb2 as messages
 from protos.comments_pb2_grpc import CommentsServiceStub, add_CommentsServiceServicer_to_server
 from protos.common_pb2 import TimeUuid, Uuid
@@ -29,23 +29,23 @@ class CommentsInADict:
     async def add(self, video_id: UUID, user_id: UUID, comment_id: UUID, comment: str) -> None:
         self.comments[comment_id] = (video_id, user_id, comment)
 
-    async def of_user(self, user_id: UUID, most: int, start: UUID | None, after: UUID | None) -> list[UserCommentRow]:
+    async def of_user(self, user_id: UUID, limit: int, start: UUID | None, after: UUID | None) -> list[UserCommentRow]:
         rows = [
             UserCommentRow(key, IdText(str(video)), text)
             for key, (video, user, text) in self._newest_first(start, after)
             if user == user_id
         ]
-        return rows[:most]
+        return rows[:limit]
 
     async def of_video(
-        self, video_id: UUID, most: int, start: UUID | None, after: UUID | None
+        self, video_id: UUID, limit: int, start: UUID | None, after: UUID | None
     ) -> list[VideoCommentRow]:
         rows = [
             VideoCommentRow(key, IdText(str(user)), text)
             for key, (video, user, text) in self._newest_first(start, after)
             if video == video_id
         ]
-        return rows[:most]
+        return rows[:limit]
 
     def _newest_first(self, start: UUID | None, after: UUID | None) -> Any:
         order = cassandra_time_uuid_order

@@ -14,7 +14,7 @@ from grpc_discovery.serving.deadlines import set_time_left
 from protos import ratings_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.ratings_pb2_grpc import RatingsServiceStub, add_RatingsServiceServicer_to_server
-from services.ratings.grouping import MOST_IN_ONE_WRITE, Grouping, OutcomeUnknown
+from services.ratings.grouping import MAX_IN_ONE_WRITE, Grouping, OutcomeUnknown
 from services.ratings.repository import Totals
 from services.ratings.servicer import RatingsServicer
 from tests.services.serving import bad_fields, serving
@@ -103,11 +103,11 @@ async def test_ratings_that_wait_for_one_write_share_the_next() -> None:
     grouping = Grouping(writes)
     tasks = [asyncio.create_task(grouping.write(video, uuid4(), 3))]
     await writes.begun.wait()
-    tasks += [asyncio.create_task(grouping.write(video, uuid4(), 3)) for _ in range(MOST_IN_ONE_WRITE + 1)]
+    tasks += [asyncio.create_task(grouping.write(video, uuid4(), 3)) for _ in range(MAX_IN_ONE_WRITE + 1)]
     await asyncio.sleep(0)
     writes.go_on.set()
     await asyncio.gather(*tasks)
-    assert [len(made) for made in writes.made] == [1, MOST_IN_ONE_WRITE, 1]
+    assert [len(made) for made in writes.made] == [1, MAX_IN_ONE_WRITE, 1]
 
 
 async def test_of_two_ratings_by_one_user_in_one_write_the_later_wins() -> None:

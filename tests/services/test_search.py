@@ -10,9 +10,9 @@ import grpc
 import pytest
 from grpc import aio
 
-from common.explaining import ASKED_FOR, EXPLANATION
 from protos import search_pb2 as messages
 from protos.search_pb2_grpc import SearchServiceStub, add_SearchServiceServicer_to_server
+from services.explanation import ANSWER_KEY, REQUEST_KEY
 from services.search.servicer import SearchServicer
 from tests.services.serving import bad_fields, serving
 from tests.services.word_tables import WordTables, a_video
@@ -212,15 +212,15 @@ async def test_who_asks_why_is_told_in_the_trailing_metadata(
 ) -> None:
     tables.submit(a_video("zebra crossing"))
     request = messages.SearchVideosRequest(query="zebras", page_size=1)
-    call: Any = stub.SearchVideos(request, metadata=((ASKED_FOR, "1"),))
+    call: Any = stub.SearchVideos(request, metadata=((REQUEST_KEY, "1"),))
     (video,) = (await call).videos
-    (reason,) = json.loads(dict(await call.trailing_metadata())[EXPLANATION])
+    (reason,) = json.loads(dict(await call.trailing_metadata())[ANSWER_KEY])
     assert reason["video_id"] == video.video_id.value
     assert [each["word"] for each in reason["words"]] == ["zebra"]
     assert reason["score"] == pytest.approx(sum(each["weight"] for each in reason["words"]))
     plain: Any = stub.SearchVideos(request)
     await plain
-    assert EXPLANATION not in dict(await plain.trailing_metadata())
+    assert ANSWER_KEY not in dict(await plain.trailing_metadata())
 
 
 async def test_suggestions_for_police_pop_and_top(tables: WordTables, stub: "SearchServiceAsyncStub") -> None:

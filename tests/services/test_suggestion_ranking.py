@@ -114,7 +114,7 @@ class Source:
     def __init__(self, rows: Sequence[RatingRow]) -> None:
         self.rows, self.reads = rows, 0
 
-    async def rated_by_each(self, user_ids: Collection[UUID], most: int) -> Sequence[RatingRow]:
+    async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> Sequence[RatingRow]:
         self.reads += len(user_ids)
         return [row for row in self.rows if row.user_id in user_ids]
 

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from common.messages import now
+from common.timestamps import now
 from grpc_discovery import ResourceExhausted
 from protos import user_management_pb2 as messages
 from protos.common_pb2 import Uuid
@@ -52,26 +52,26 @@ class UsersInDicts:
         return {user_id: self.by_id[user_id] for user_id in user_ids if user_id in self.by_id}
 
     async def claim(
-        self, key: str, password: str, user_id: UUID, moment: datetime, former: CredentialsRow | None
+        self, key: str, password: str, user_id: UUID, timestamp: datetime, former: CredentialsRow | None
     ) -> bool:
         self._step()
         if self.by_address.get(key) != former:
             return False
-        self.by_address[key] = CredentialsRow(key, password, user_id, moment)
+        self.by_address[key] = CredentialsRow(key, password, user_id, timestamp)
         return True
 
-    async def release(self, key: str, user_id: UUID, moment: datetime) -> None:
+    async def release(self, key: str, user_id: UUID, timestamp: datetime) -> None:
         self._step()
-        if (row := self.by_address.get(key)) and (row.user_id, row.claimed_at) == (user_id, moment):
+        if (row := self.by_address.get(key)) and (row.user_id, row.claimed_at) == (user_id, timestamp):
             del self.by_address[key]
 
     async def add_user(
-        self, user_id: UUID, first_name: str, last_name: str, email: str, moment: datetime
+        self, user_id: UUID, first_name: str, last_name: str, email: str, timestamp: datetime
     ) -> str | None:
         self._step()
         if user_id in self.by_id:
             return self.by_id[user_id].email or ""
-        self.by_id[user_id], self.created[user_id] = UserRow(user_id, first_name, last_name, email), moment
+        self.by_id[user_id], self.created[user_id] = UserRow(user_id, first_name, last_name, email), timestamp
         return None
 
     async def complete(self, key: str, user_id: UUID) -> None:
@@ -408,7 +408,7 @@ class TestPasswords:
         assert max(medians.values()) < 2 * min(medians.values()), medians
 
     async def test_more_than_it_takes_on_at_once_is_refused_and_the_rest_is_done(self) -> None:
-        passwords = Passwords(most=6)
+        passwords = Passwords(limit=6)
         outcomes = await asyncio.gather(*(passwords.check(None, "x") for _ in range(11)), return_exceptions=True)
         assert sum(isinstance(outcome, ResourceExhausted) for outcome in outcomes) == 5
         assert outcomes.count(Verdict(False)) == 6

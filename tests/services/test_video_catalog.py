@@ -38,13 +38,13 @@ class VideosInADict:
     async def previews(self, video_ids: Iterable[UUID]) -> dict[UUID, PreviewRow]:
         return {each: self._preview(self.videos[each]) for each in video_ids if each in self.videos}
 
-    async def of_user(self, user_id: UUID, most: int, start: Place | None, after: Place | None) -> list[UserVideoRow]:
+    async def of_user(self, user_id: UUID, limit: int, start: Place | None, after: Place | None) -> list[UserVideoRow]:
         rows = [self._preview(video) for video in self.videos.values() if video.user_id == user_id]
-        return [UserVideoRow(IdText(str(row.video_id)), *row[1:4]) for row in self._behind(rows, start, after)[:most]]
+        return [UserVideoRow(IdText(str(row.video_id)), *row[1:4]) for row in self._behind(rows, start, after)[:limit]]
 
-    async def latest(self, most: int, days: int, start: Place | None, after: Place | None) -> list[LatestVideoRow]:
+    async def latest(self, limit: int, days: int, start: Place | None, after: Place | None) -> list[LatestVideoRow]:
         rows = [self._preview(video) for video in self.videos.values()]
-        return [LatestVideoRow(IdText(str(row.video_id)), *row[1:]) for row in self._behind(rows, start, after)[:most]]
+        return [LatestVideoRow(IdText(str(row.video_id)), *row[1:]) for row in self._behind(rows, start, after)[:limit]]
 
     @staticmethod
     def _preview(video: Video) -> PreviewRow:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from common.text import spelling_keys
+from language.text import spelling_keys
 from services.search.repository import NamedRow, Posting, SampleRow, TermRow, VideoRow
 from services.video_catalog.writing import (
     DELETE_WORD,
@@ -52,19 +52,19 @@ class WordTables:
         """What the integration tests do between scenarios: the rows go, the index is not told."""
         self.rows.clear()
 
-    async def postings(self, words: Sequence[str], most: int) -> list[list[Posting]]:
+    async def postings(self, words: Sequence[str], limit: int) -> list[list[Posting]]:
         self.read_rounds += bool(words)
         return [
-            [Posting(video_id, -added_ms, counts) for _, added_ms, video_id, counts in self._postings[word][:most]]
+            [Posting(video_id, -added_ms, counts) for _, added_ms, video_id, counts in self._postings[word][:limit]]
             for word in words
         ]
 
-    async def spellings(self, word: str, most: int) -> set[str]:
-        return {known for key in spelling_keys(word) for known in sorted(self._spellings[key])[:most]}
+    async def spellings(self, word: str, limit: int) -> set[str]:
+        return {known for key in spelling_keys(word) for known in sorted(self._spellings[key])[:limit]}
 
-    async def terms(self, beginning: str, after: str | None, most: int) -> list[TermRow]:
+    async def terms(self, beginning: str, after: str | None, limit: int) -> list[TermRow]:
         found = sorted(term for term in self._terms if term.startswith(beginning) and (after is None or term > after))
-        return [TermRow(term, self._terms[term]) for term in found[:most]]
+        return [TermRow(term, self._terms[term]) for term in found[:limit]]
 
     async def videos(self, video_ids: Iterable[UUID]) -> dict[UUID, VideoRow]:
         self.read_rounds += 1
@@ -81,8 +81,8 @@ class WordTables:
             each: NamedRow(each, row.user_id, row.name, row.tags) for each in video_ids if (row := self.rows.get(each))
         }
 
-    async def sample(self, most: int) -> list[SampleRow]:
-        rows = list(self.rows.values())[:most]
+    async def sample(self, limit: int) -> list[SampleRow]:
+        rows = list(self.rows.values())[:limit]
         spacing = (1 << 64) // max(len(self.rows), 1)
         return [
             SampleRow(spacing * (number + 1) - (1 << 63), row.name, row.tags, row.description)

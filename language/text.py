@@ -50,11 +50,11 @@ _UNSPACED = re.compile(
 
 # A word is compared by its first letters only: enough to be selective, and what a word costs in the index stays bounded.
 SPELLING_PREFIX = 6
-SHORTEST_SPELLING = 3
-LONGEST_SPELLING = 40
+MIN_SPELLING = 3
+MAX_SPELLING = 40
 
 # Of a longer word its beginning stands for all of it: a key of Cassandra holds 65,535 bytes, and no query holds so long a word.
-LONGEST_TERM = 10_000
+MAX_TERM = 10_000
 
 
 class _Separators(dict[int, int]):
@@ -117,7 +117,7 @@ def is_stop_word(word: str) -> bool:
 
 def stems(folded_words: Iterable[str]) -> list[str]:
     """The index terms of folded words that are no unspaced runs: English endings taken off those that can be English."""
-    return [(str(_stemmer.stemWord(word)) if word.isascii() else word)[:LONGEST_TERM] for word in folded_words]
+    return [(str(_stemmer.stemWord(word)) if word.isascii() else word)[:MAX_TERM] for word in folded_words]
 
 
 def stem(folded_word: str) -> str:
@@ -177,9 +177,7 @@ def has_spelling(word: str) -> bool:
 
     A word with a digit in it names something: next to `mp3`, `mp4` is no typing mistake.
     """
-    return (
-        SHORTEST_SPELLING <= len(word) <= LONGEST_SPELLING and not is_unspaced(word) and not any(map(str.isdigit, word))
-    )
+    return MIN_SPELLING <= len(word) <= MAX_SPELLING and not is_unspaced(word) and not any(map(str.isdigit, word))
 
 
 def one_edit_apart(one: str, other: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from common.text import STOP_WORDS, folded, has_spelling, is_unspaced, pairs, stem
+from language.text import STOP_WORDS, folded, has_spelling, is_unspaced, pairs, stem
 
 NAME_WEIGHT, TAGS_WEIGHT, DESCRIPTION_WEIGHT = 4.0, 2.0, 1.0
 """How much more an occurrence counts in a name than in a tag, and in a tag than in a description (contract, section 3)."""
@@ -23,14 +23,14 @@ NAME_LENGTH_NORM, TAGS_LENGTH_NORM, DESCRIPTION_LENGTH_NORM = 0.3, 0.4, 0.75
 SATURATION = 1.5
 """BM25's k1, on the scale of the weights: one occurrence in a name is worth three quarters of what many are."""
 
-SHORTEST_NORM, SHORTEST_DESCRIPTION_NORM = 0.7, 0.55
-LONGEST_NAME_NORM, LONGEST_TAGS_NORM = 1.35, 1.05
+MIN_NORM, MIN_DESCRIPTION_NORM = 0.7, 0.55
+MAX_NAME_NORM, MAX_TAGS_NORM = 1.35, 1.05
 """How much the length of a field may change what an occurrence counts: so that one in a name always counts more than one in a tag, and one in
 a tag more than one in a description, however short or long they are (4 / 1.35 > 2 / 0.7, 2 / 1.05 > 1 / 0.55). Only a long description may
 count less still. Descriptions differ most in length, so theirs has the most room."""
 
 _SMALL, _LARGE = 8, 12  # bits of a count and of the length of a description
-_MOST_SMALL, _MOST_LARGE = (1 << _SMALL) - 1, (1 << _LARGE) - 1
+_MAX_SMALL, _MAX_LARGE = (1 << _SMALL) - 1, (1 << _LARGE) - 1
 _WEIGHT_STEPS = 100
 
 
@@ -68,17 +68,17 @@ def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
     in_name, in_tags = _field([name], True), _field(tags, True)
     in_description = _field([description], False)
     lengths = (
-        min(in_name.length, _MOST_SMALL) << (2 * _SMALL + _LARGE)
-        | min(in_tags.length, _MOST_SMALL) << (_SMALL + _LARGE)
-        | min(in_description.length, _MOST_LARGE) << _SMALL
+        min(in_name.length, _MAX_SMALL) << (2 * _SMALL + _LARGE)
+        | min(in_tags.length, _MAX_SMALL) << (_SMALL + _LARGE)
+        | min(in_description.length, _MAX_LARGE) << _SMALL
     )
     found = in_name.occurrences.keys() | in_tags.occurrences.keys() | in_description.occurrences.keys()
     counts = {
         word: (
-            min(in_name.occurrences.get(word, 0), _MOST_SMALL) << (4 * _SMALL + _LARGE)
-            | min(in_tags.occurrences.get(word, 0), _MOST_SMALL) << (3 * _SMALL + _LARGE)
+            min(in_name.occurrences.get(word, 0), _MAX_SMALL) << (4 * _SMALL + _LARGE)
+            | min(in_tags.occurrences.get(word, 0), _MAX_SMALL) << (3 * _SMALL + _LARGE)
             | lengths
-            | min(in_description.occurrences.get(word, 0), _MOST_SMALL)
+            | min(in_description.occurrences.get(word, 0), _MAX_SMALL)
         )
         for word in found
     }
@@ -128,19 +128,19 @@ class Scale:
 
     def worth(self, counts: int) -> float:
         """BM25F's saturated frequency of a word whose packed counts these are."""
-        in_description = counts & _MOST_SMALL
-        in_tags = counts >> (3 * _SMALL + _LARGE) & _MOST_SMALL
+        in_description = counts & _MAX_SMALL
+        in_tags = counts >> (3 * _SMALL + _LARGE) & _MAX_SMALL
         in_name = counts >> (4 * _SMALL + _LARGE)
         frequency = 0.0
         if in_name:
-            norm = 1 - NAME_LENGTH_NORM + self._name * (counts >> (2 * _SMALL + _LARGE) & _MOST_SMALL)
-            frequency += NAME_WEIGHT * in_name / min(max(norm, SHORTEST_NORM), LONGEST_NAME_NORM)
+            norm = 1 - NAME_LENGTH_NORM + self._name * (counts >> (2 * _SMALL + _LARGE) & _MAX_SMALL)
+            frequency += NAME_WEIGHT * in_name / min(max(norm, MIN_NORM), MAX_NAME_NORM)
         if in_tags:
-            norm = 1 - TAGS_LENGTH_NORM + self._tags * (counts >> (_SMALL + _LARGE) & _MOST_SMALL)
-            frequency += TAGS_WEIGHT * in_tags / min(max(norm, SHORTEST_NORM), LONGEST_TAGS_NORM)
+            norm = 1 - TAGS_LENGTH_NORM + self._tags * (counts >> (_SMALL + _LARGE) & _MAX_SMALL)
+            frequency += TAGS_WEIGHT * in_tags / min(max(norm, MIN_NORM), MAX_TAGS_NORM)
         if in_description:
-            norm = 1 - DESCRIPTION_LENGTH_NORM + self._description * (counts >> _SMALL & _MOST_LARGE)
-            frequency += DESCRIPTION_WEIGHT * in_description / max(norm, SHORTEST_DESCRIPTION_NORM)
+            norm = 1 - DESCRIPTION_LENGTH_NORM + self._description * (counts >> _SMALL & _MAX_LARGE)
+            frequency += DESCRIPTION_WEIGHT * in_description / max(norm, MIN_DESCRIPTION_NORM)
         return frequency / (SATURATION + frequency)
 
 
@@ -160,7 +160,7 @@ def in_name_or_tags(counts: int) -> bool:
 def lengths(counts: int) -> Lengths:
     """The lengths of the fields of a video, from the packed counts of any of its words."""
     return Lengths(
-        counts >> (2 * _SMALL + _LARGE) & _MOST_SMALL,
-        counts >> (_SMALL + _LARGE) & _MOST_SMALL,
-        counts >> _SMALL & _MOST_LARGE,
+        counts >> (2 * _SMALL + _LARGE) & _MAX_SMALL,
+        counts >> (_SMALL + _LARGE) & _MAX_SMALL,
+        counts >> _SMALL & _MAX_LARGE,
     )

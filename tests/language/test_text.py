@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.text import (
+from language.text import (
     STOP_WORDS,
     folded,
     has_spelling,

@@ -10,14 +10,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-ASKED_FOR = "killrvideo-explain"
-EXPLANATION = "killrvideo-explanation"
-MOST_BYTES = 6000
+REQUEST_KEY = "killrvideo-explain"
+ANSWER_KEY = "killrvideo-explanation"
+MAX_BYTES = 6000
 
 
 def explanation_wanted(context: Any) -> bool:
-    """Whether the caller asked why."""
-    return any(key == ASKED_FOR and value == "1" for key, value in context.invocation_metadata() or ())
+    """Whether the caller asked for reasons."""
+    return any(key == REQUEST_KEY and value == "1" for key, value in context.invocation_metadata() or ())
 
 
 def explain(context: Any, reasons: Sequence[dict[str, Any]]) -> None:
@@ -27,7 +27,7 @@ def explain(context: Any, reasons: Sequence[dict[str, Any]]) -> None:
     for reason in reasons:
         entry = json.dumps(reason, separators=(",", ":"))
         size += len(entry) + 1
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             break
         entries.append(entry)
-    context.set_trailing_metadata(((EXPLANATION, f"[{','.join(entries)}]"),))
+    context.set_trailing_metadata(((ANSWER_KEY, f"[{','.join(entries)}]"),))

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.text import terms
-from common.word_index import MIDDLING, Lengths, Scale, analyse, in_name_or_tags, lengths, weight
+from language.text import terms
+from language.word_index import MIDDLING, Lengths, Scale, analyse, in_name_or_tags, lengths, weight
 
 WORD = "quixotry"
 OTHER = st.lists(st.sampled_from(["alpha", "beta", "gamma"]), max_size=300).map(" ".join)
