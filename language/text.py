@@ -48,11 +48,6 @@ _UNSPACED = re.compile(
     "\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
 
-# A word is compared by its first letters only: enough to be selective, and what a word costs in the index stays bounded.
-SPELLING_PREFIX = 6
-MIN_SPELLING = 3
-MAX_SPELLING = 40
-
 # Of a longer word its beginning stands for all of it: a key of Cassandra holds 65,535 bytes, and no query holds so long a word.
 MAX_TERM = 10_000
 
@@ -70,7 +65,7 @@ _separators = _Separators()
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in their order, lower-cased, accents kept: parted by all that is no letter, mark or digit."""
+    """The words of a text in their order, lower-cased, accents kept: split at all that is no letter, mark or digit."""
     return text.lower().translate(_separators).split()
 
 
@@ -86,7 +81,7 @@ def folded(text: str) -> list[str]:
             result.extend(_fold(word).translate(_separators).split())
     if _UNSPACED.search(text) is None:
         return result
-    return [part for word in result for part in _parted(word)]
+    return [part for word in result for part in _split_scripts(word)]
 
 
 def _fold(word: str) -> str:
@@ -95,7 +90,7 @@ def _fold(word: str) -> str:
     return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed).translate(_PLAIN_LETTERS))
 
 
-def _parted(word: str) -> list[str]:
+def _split_scripts(word: str) -> list[str]:
     """`tokyo東京2020` as `tokyo`, `東京`, `2020`."""
     parts: list[str] = []
     end = 0
@@ -125,7 +120,7 @@ def stem(folded_word: str) -> str:
     return stems((folded_word,))[0]
 
 
-def pairs(run: str) -> list[str]:
+def bigrams(run: str) -> list[str]:
     """Overlapping pairs of characters of an unspaced run, or the run itself where it is one character."""
     return [run] if len(run) == 1 else [run[at : at + 2] for at in range(len(run) - 1)]
 
@@ -139,7 +134,7 @@ def _terms_of(word: str) -> list[str]:
     """What the index holds of a folded word. An unspaced run gives its pairs and its single characters, so that one character finds it too."""
     if not is_unspaced(word):
         return [stem(word)]
-    return [*pairs(word), *word] if len(word) > 1 else [word]
+    return [*bigrams(word), *word] if len(word) > 1 else [word]
 
 
 def holds_any(text: str, wanted: set[str]) -> bool:
@@ -160,39 +155,3 @@ def suggested_terms(name: str, tags: Iterable[str]) -> set[str]:
         found.add(tag.strip().lower())
     found.discard("")
     return found - STOP_WORDS
-
-
-def spelling_keys(word: str) -> set[str]:
-    """Keys under which a folded word is found by another that is one edit away: its beginning, and that with one letter left out.
-
-    Two words that are one edit or a swap of neighbours apart share a key (the deletion neighbourhood of W. Garbe's SymSpell, for
-    one edit and cut to a prefix); `one_edit_apart` then tells which of those that share one really are.
-    """
-    beginning = word[:SPELLING_PREFIX]
-    return {beginning, *(beginning[:at] + beginning[at + 1 :] for at in range(len(beginning)))}
-
-
-def has_spelling(word: str) -> bool:
-    """Whether a folded word takes part in the correction of typing mistakes: letters only, not too short, not endless, with spaces around.
-
-    A word with a digit in it names something: next to `mp3`, `mp4` is no typing mistake.
-    """
-    return MIN_SPELLING <= len(word) <= MAX_SPELLING and not is_unspaced(word) and not any(map(str.isdigit, word))
-
-
-def one_edit_apart(one: str, other: str) -> bool:
-    """Whether a letter added, left out or replaced, or two neighbours swapped, makes one word the other. Equal words are not apart."""
-    if one == other:
-        return False
-    if len(one) > len(other):
-        one, other = other, one
-    if len(other) - len(one) > 1:
-        return False
-    at = 0
-    while at < len(one) and one[at] == other[at]:
-        at += 1
-    if len(one) < len(other):
-        return one[at:] == other[at + 1 :]
-    if one[at + 1 :] == other[at + 1 :]:
-        return True
-    return one[at : at + 2] == other[at : at + 2][::-1] and one[at + 2 :] == other[at + 2 :]

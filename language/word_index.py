@@ -1,7 +1,7 @@
 """What of a video the word index holds, and how well a video matches: shared by its writer (video_catalog) and its readers.
 
 A posting says in one row of `video_words` that a video holds a word, how often in which field, and how long its fields are. It is
-a hint: the row of `videos` tells whether it still does. The weight is that of BM25F with middling lengths, so a word's postings
+a hint: the row of `videos` tells whether it still does. The weight is that of BM25F with typical lengths, so a word's postings
 stand best first and a reader may stop early; the exact score is computed from the counts, when it is asked for, by what the lengths
 then are on average.
 
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from language.text import STOP_WORDS, folded, has_spelling, is_unspaced, pairs, stem
+from language.spelling import has_spelling
+from language.text import STOP_WORDS, bigrams, folded, is_unspaced, stem
 
 NAME_WEIGHT, TAGS_WEIGHT, DESCRIPTION_WEIGHT = 4.0, 2.0, 1.0
 """How much more an occurrence counts in a name than in a tag, and in a tag than in a description (contract, section 3)."""
@@ -29,8 +30,6 @@ MAX_NAME_NORM, MAX_TAGS_NORM = 1.35, 1.05
 a tag more than one in a description, however short or long they are (4 / 1.35 > 2 / 0.7, 2 / 1.05 > 1 / 0.55). Only a long description may
 count less still. Descriptions differ most in length, so theirs has the most room."""
 
-_SMALL, _LARGE = 8, 12  # bits of a count and of the length of a description
-_MAX_SMALL, _MAX_LARGE = (1 << _SMALL) - 1, (1 << _LARGE) - 1
 _WEIGHT_STEPS = 100
 
 
@@ -42,15 +41,57 @@ class Lengths(NamedTuple):
     description: float
 
 
-MIDDLING = Lengths(6.0, 15.0, 60.0)
+TYPICAL = Lengths(6.0, 15.0, 60.0)
 """Lengths by which postings are ordered, whatever the data: the order must not change while the data grow."""
+
+
+class Counts(NamedTuple):
+    """How often a word occurs in each field of a video, and how long the fields are, as a posting holds them: packed into one bigint.
+
+    The column could be six columns or a tuple of its own; one number is read and compared the fastest.
+    """
+
+    in_name: int
+    in_tags: int
+    in_description: int
+    name_length: int
+    tags_length: int
+    description_length: int
+
+    def packed(self) -> int:
+        """One number below 2^52: five times 8 bits, and 12 for the length of a description. What is larger is held at the maximum."""
+        return (
+            min(self.in_name, _MAX_COUNT) << _IN_NAME
+            | min(self.in_tags, _MAX_COUNT) << _IN_TAGS
+            | min(self.name_length, _MAX_COUNT) << _NAME_LENGTH
+            | min(self.tags_length, _MAX_COUNT) << _TAGS_LENGTH
+            | min(self.description_length, _MAX_DESCRIPTION_LENGTH) << _DESCRIPTION_LENGTH
+            | min(self.in_description, _MAX_COUNT)
+        )
+
+    @classmethod
+    def unpacked(cls, packed: int) -> "Counts":
+        """The counts that `packed` made a number of."""
+        return cls(
+            packed >> _IN_NAME,
+            packed >> _IN_TAGS & _MAX_COUNT,
+            packed & _MAX_COUNT,
+            packed >> _NAME_LENGTH & _MAX_COUNT,
+            packed >> _TAGS_LENGTH & _MAX_COUNT,
+            packed >> _DESCRIPTION_LENGTH & _MAX_DESCRIPTION_LENGTH,
+        )
+
+
+# The lowest bit of each count in the number.
+_IN_NAME, _IN_TAGS, _NAME_LENGTH, _TAGS_LENGTH, _DESCRIPTION_LENGTH = 44, 36, 28, 20, 8
+_MAX_COUNT, _MAX_DESCRIPTION_LENGTH = (1 << 8) - 1, (1 << 12) - 1
 
 
 class Analysis(NamedTuple):
     """A video's text taken apart."""
 
     counts: Mapping[str, int]
-    """By word of the index: how often it occurs in which field, packed into one number with the lengths of the fields."""
+    """By term of the index: its counts, packed."""
     shown_spellings: frozenset[str]
     """The words of name and tags as they are written (without case and accents), that typing mistakes may be corrected to."""
     other_spellings: frozenset[str]
@@ -67,20 +108,17 @@ def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
     """The words of a video with their counts. Stop words count in names and tags only: no description is looked for by them."""
     in_name, in_tags = _field([name], True), _field(tags, True)
     in_description = _field([description], False)
-    lengths = (
-        min(in_name.length, _MAX_SMALL) << (2 * _SMALL + _LARGE)
-        | min(in_tags.length, _MAX_SMALL) << (_SMALL + _LARGE)
-        | min(in_description.length, _MAX_LARGE) << _SMALL
-    )
-    found = in_name.occurrences.keys() | in_tags.occurrences.keys() | in_description.occurrences.keys()
+    terms = in_name.occurrences.keys() | in_tags.occurrences.keys() | in_description.occurrences.keys()
     counts = {
-        word: (
-            min(in_name.occurrences.get(word, 0), _MAX_SMALL) << (4 * _SMALL + _LARGE)
-            | min(in_tags.occurrences.get(word, 0), _MAX_SMALL) << (3 * _SMALL + _LARGE)
-            | lengths
-            | min(in_description.occurrences.get(word, 0), _MAX_SMALL)
-        )
-        for word in found
+        term: Counts(
+            in_name.occurrences.get(term, 0),
+            in_tags.occurrences.get(term, 0),
+            in_description.occurrences.get(term, 0),
+            in_name.length,
+            in_tags.length,
+            in_description.length,
+        ).packed()
+        for term in terms
     }
     shown = frozenset(in_name.spellings | in_tags.spellings)
     return Analysis(counts, shown, frozenset(in_description.spellings - shown))
@@ -92,12 +130,12 @@ def _field(texts: Iterable[str], with_stop_words: bool) -> _Field:
     spellings: set[str] = set()
     for text in texts:
         for word in folded(text):
-            made = _made_of(word)
-            length += made.length
-            if made.is_spelling:
+            analysed = _analysed_word(word)
+            length += analysed.length
+            if analysed.is_spelling:
                 spellings.add(word)
-            if made.length or with_stop_words:
-                for term in made.terms:
+            if analysed.length or with_stop_words:
+                for term in analysed.terms:
                     occurrences[term] = occurrences.get(term, 0) + 1
     return _Field(occurrences, length, spellings)
 
@@ -109,58 +147,55 @@ class _Word(NamedTuple):
 
 
 @lru_cache(maxsize=20_000)
-def _made_of(word: str) -> _Word:
-    """What one folded word comes to; most of a text's words have been met before."""
+def _analysed_word(word: str) -> _Word:
+    """The terms of one folded word. Cached, because most words of a text have occurred before."""
     if word in STOP_WORDS:
         return _Word((stem(word),), 0, False)
     if is_unspaced(word):
-        return _Word((*pairs(word), *(word if len(word) > 1 else "")), max(1, len(word) - 1), False)
+        return _Word((*bigrams(word), *(word if len(word) > 1 else "")), max(1, len(word) - 1), False)
     return _Word((stem(word),), 1, has_spelling(word))
 
 
-class Scale:
-    """Turns counts into how much a word's match is worth, 0 to 1, for given average lengths."""
+class Scorer:
+    """Turns counts into how well a word matches a video, 0 to 1, for given average lengths."""
 
     def __init__(self, average: Lengths) -> None:
         self._name = NAME_LENGTH_NORM / max(average.name, 1.0)
         self._tags = TAGS_LENGTH_NORM / max(average.tags, 1.0)
         self._description = DESCRIPTION_LENGTH_NORM / max(average.description, 1.0)
 
-    def worth(self, counts: int) -> float:
-        """BM25F's saturated frequency of a word whose packed counts these are."""
-        in_description = counts & _MAX_SMALL
-        in_tags = counts >> (3 * _SMALL + _LARGE) & _MAX_SMALL
-        in_name = counts >> (4 * _SMALL + _LARGE)
+    def score(self, packed: int) -> float:
+        """BM25F's saturated frequency of a word with these counts."""
+        # Counts.unpacked would read better and take half as long again; a query scores thousands of postings.
         frequency = 0.0
-        if in_name:
-            norm = 1 - NAME_LENGTH_NORM + self._name * (counts >> (2 * _SMALL + _LARGE) & _MAX_SMALL)
+        if in_name := packed >> _IN_NAME:
+            norm = 1 - NAME_LENGTH_NORM + self._name * (packed >> _NAME_LENGTH & _MAX_COUNT)
             frequency += NAME_WEIGHT * in_name / min(max(norm, MIN_NORM), MAX_NAME_NORM)
-        if in_tags:
-            norm = 1 - TAGS_LENGTH_NORM + self._tags * (counts >> (_SMALL + _LARGE) & _MAX_SMALL)
+        if in_tags := packed >> _IN_TAGS & _MAX_COUNT:
+            norm = 1 - TAGS_LENGTH_NORM + self._tags * (packed >> _TAGS_LENGTH & _MAX_COUNT)
             frequency += TAGS_WEIGHT * in_tags / min(max(norm, MIN_NORM), MAX_TAGS_NORM)
-        if in_description:
-            norm = 1 - DESCRIPTION_LENGTH_NORM + self._description * (counts >> _SMALL & _MAX_LARGE)
+        if in_description := packed & _MAX_COUNT:
+            length = packed >> _DESCRIPTION_LENGTH & _MAX_DESCRIPTION_LENGTH
+            norm = 1 - DESCRIPTION_LENGTH_NORM + self._description * length
             frequency += DESCRIPTION_WEIGHT * in_description / max(norm, MIN_DESCRIPTION_NORM)
         return frequency / (SATURATION + frequency)
 
 
-_middling = Scale(MIDDLING)
+_typical = Scorer(TYPICAL)
 
 
-def weight(counts: int) -> int:
+def weight(packed: int) -> int:
     """The weight of a posting, 0 to 100, by which a word's postings are ordered."""
-    return round(_middling.worth(counts) * _WEIGHT_STEPS)
+    return round(_typical.score(packed) * _WEIGHT_STEPS)
 
 
-def in_name_or_tags(counts: int) -> bool:
+def in_name_or_tags(packed: int) -> bool:
     """Whether a word is in the name or a tag, and not only in the description."""
-    return counts >> (3 * _SMALL + _LARGE) != 0
+    counts = Counts.unpacked(packed)
+    return bool(counts.in_name or counts.in_tags)
 
 
-def lengths(counts: int) -> Lengths:
+def lengths(packed: int) -> Lengths:
     """The lengths of the fields of a video, from the packed counts of any of its words."""
-    return Lengths(
-        counts >> (2 * _SMALL + _LARGE) & _MAX_SMALL,
-        counts >> (_SMALL + _LARGE) & _MAX_SMALL,
-        counts >> _SMALL & _MAX_LARGE,
-    )
+    counts = Counts.unpacked(packed)
+    return Lengths(counts.name_length, counts.tags_length, counts.description_length)

@@ -27,10 +27,11 @@ from grpc_discovery import open_registry
 from language.word_index import analyse
 from protos import ratings_pb2, search_pb2, suggested_videos_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid
-from services.search.finding import Finder
+from services.search.query import QueryPlanner
 from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
 from services.search.repository import SearchRepository
-from services.search.suggesting import Suggester
+from services.search.results import results
+from services.search.suggestions import Suggester
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import STATEMENTS as SUGGESTED_STATEMENTS
 from services.suggested_videos.repository import SuggestedVideosRepository
@@ -227,13 +228,14 @@ def questions(world: World, count: int) -> dict[str, list[str]]:
 
 def searches(services: Services, world: World, counted: Counted, count: int) -> list[Asked]:
     """The calls of search."""
-    finder, suggester = Finder(SearchRepository(counted)), Suggester(SearchRepository(counted))
+    repository = SearchRepository(counted)
+    planner, suggester = QueryPlanner(repository), Suggester(repository)
 
     async def search(query: str) -> Any:
         return await services.search.SearchVideos(search_pb2.SearchVideosRequest(query=query, page_size=PAGE))
 
     async def search_here(query: str) -> Any:
-        return await finder.find(query, PAGE + 1, None, None)
+        return await results(repository, await planner.plan(query), PAGE + 1, None)
 
     async def suggest(query: str) -> Any:
         request = search_pb2.GetQuerySuggestionsRequest(query=query, page_size=PAGE)

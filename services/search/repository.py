@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select
-from language.text import spelling_keys
+from language.spelling import spelling_keys
 
 
 class Posting(NamedTuple):
@@ -120,6 +120,6 @@ class SearchRepository:
         return await self._database.select(SAMPLE, limit)
 
     async def _many(self, statement: Select[Any], video_ids: Sequence[UUID]) -> Iterable[Any]:
-        chunks = [video_ids[at : at + MAX_IDS_AT_ONCE] for at in range(0, len(video_ids), MAX_IDS_AT_ONCE)]
+        chunks = [video_ids[start : start + MAX_IDS_AT_ONCE] for start in range(0, len(video_ids), MAX_IDS_AT_ONCE)]
         answers = await asyncio.gather(*(self._database.select(statement, chunk) for chunk in chunks))
         return (row for rows in answers for row in rows)

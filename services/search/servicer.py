@@ -10,10 +10,10 @@ from common.timestamps import timestamp_message
 from protos import search_pb2 as messages
 from protos.search_pb2_grpc import SearchServiceServicer
 from services.explanation import explain, explanation_wanted
-from services.search.finding import Finder, Found, Place
-from services.search.ranking import Plan
+from services.search.query import Plan, QueryPlanner
 from services.search.repository import SearchRepository
-from services.search.suggesting import Suggester
+from services.search.results import Result, ResultKey, results
+from services.search.suggestions import Suggester
 
 MAX_QUERY_CHARACTERS = 500
 
@@ -22,7 +22,8 @@ class SearchServicer(SearchServiceServicer):
     """Finding videos by words, and suggesting words while one types."""
 
     def __init__(self, repository: SearchRepository, paging_key: str) -> None:
-        self._finder = Finder(repository)
+        self._repository = repository
+        self._planner = QueryPlanner(repository)
         self._suggester = Suggester(repository)
         self._page_tokens = PageTokens(paging_key, "SearchVideos")
 
@@ -30,16 +31,16 @@ class SearchServicer(SearchServiceServicer):
         """A page of the videos that match a query, best first."""
         reader = RequestReader(request)
         query, size = reader.text("query", MAX_QUERY_CHARACTERS), reader.page_size()
-        plan, after = _place(reader.cursor(self._page_tokens, query))
+        plan, after = _plan_and_key(reader.cursor(self._page_tokens, query))
         reader.raise_if_invalid()
-        found, plan = await self._finder.find(query, size + 1, plan, after)
-        page, last = split_page(found, size)
+        planned = await self._planner.resume(plan) if plan else await self._planner.plan(query)
+        page, last = split_page(await results(self._repository, planned, size + 1, after), size)
         if explanation_wanted(context):
-            explain(context, [_reason(each) for each in page])
+            explain(context, [_reason(result) for result in page])
         return messages.SearchVideosResponse(
             query=query,
-            videos=[_preview(each) for each in page],
-            paging_state=self._page_tokens.write(query, (*last.place, plan.written())) if last else "",
+            videos=[_preview(result) for result in page],
+            paging_state=self._page_tokens.write(query, (*last.key, planned.plan.to_text())) if last else "",
         )
 
     async def GetQuerySuggestions(
@@ -53,16 +54,16 @@ class SearchServicer(SearchServiceServicer):
         return messages.GetQuerySuggestionsResponse(query=request.query, suggestions=suggestions)
 
 
-def _place(position: Any) -> tuple[Plan | None, Place | None]:
-    """The plan that a token carries, and the place behind which the list goes on."""
-    if position is None:
+def _plan_and_key(cursor: Any) -> tuple[Plan | None, ResultKey | None]:
+    """The plan that a token carries, and the key behind which the list goes on."""
+    if cursor is None:
         return None, None
-    tier, score, video_id, plan = cast(tuple[int, int, UUID, str], position)
-    return Plan.read(plan), Place(tier, score, video_id)
+    tier, score, video_id, plan = cast(tuple[int, int, UUID, str], cursor)
+    return Plan.from_text(plan), ResultKey(tier, score, video_id)
 
 
-def _preview(found: Found) -> messages.SearchResultsVideoPreview:
-    row = found.row
+def _preview(result: Result) -> messages.SearchResultsVideoPreview:
+    row = result.row
     return messages.SearchResultsVideoPreview(
         video_id=uuid_message(row.video_id),
         added_date=timestamp_message(row.added_date),
@@ -72,7 +73,7 @@ def _preview(found: Found) -> messages.SearchResultsVideoPreview:
     )
 
 
-def _reason(found: Found) -> dict[str, Any]:
-    """Why a video is where it is: its score, and what each word that matched adds to it."""
-    words = [{"word": word, "weight": worth / 1_000_000} for word, worth in found.matches]
-    return {"video_id": str(found.row.video_id), "score": found.place.score / 1_000_000, "words": words}
+def _reason(result: Result) -> dict[str, Any]:
+    """Why a video stands where it does: its score, and what each matching word adds to it."""
+    words = [{"word": word, "weight": score / 1_000_000} for word, score in result.matches]
+    return {"video_id": str(result.row.video_id), "score": result.key.score / 1_000_000, "words": words}

@@ -1,6 +1,6 @@
 """What ranking needs to know of all the videos: how many there are, how long their texts are, how common a word is.
 
-Nothing is counted along: a sample is read, and thereby whatever happened to the table is known after a minute. Rows of `videos` lie on
+Nothing is counted with each write: a sample is read, so whatever happens to the table is known after a minute. Rows of `videos` lie on
 the ring in the order of a hash of their ids, so the first few hundred are any few hundred, and how closely they lie tells how many
 there are (the k-minimum-values estimate of distinct elements: Z. Bar-Yossef et al., "Counting distinct elements in a data stream",
 RANDOM 2002).
@@ -13,7 +13,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from grpc_discovery import ServiceError
-from language.word_index import MIDDLING, Lengths, analyse, lengths
+from language.word_index import TYPICAL, Lengths, analyse, lengths
 from services.search.repository import SampleRow, SearchRepository
 
 SAMPLE_ROWS = 256
@@ -36,12 +36,12 @@ class Statistics(NamedTuple):
         """How many videos hold a word of which `read` postings were read, no more than `limit`."""
         if read < limit:
             return read
-        # The list was cut: at least so many, or as many as the sample says.
+        # More may follow: at least as many as were read, or as many as the sample says.
         return max(read, self.videos * self.with_word[term] / max(self.sampled, 1))
 
 
 class Sampler:
-    """Keeps statistics. Whoever finds them stale has them made anew, and is not kept waiting unless there are none yet."""
+    """Keeps statistics. A caller that finds them stale starts a new sample in the background, and waits only while there are none yet."""
 
     def __init__(self, repository: SearchRepository) -> None:
         self._repository = repository
@@ -56,7 +56,7 @@ class Sampler:
                 self._making = asyncio.create_task(self._make())
             if self._statistics is None:
                 await asyncio.shield(self._making)
-        return self._statistics or Statistics(1, MIDDLING, 0, Counter())
+        return self._statistics or Statistics(1, TYPICAL, 0, Counter())
 
     async def _make(self) -> None:
         try:
@@ -82,7 +82,7 @@ async def estimated(rows: Sequence[SampleRow]) -> Statistics:
             for field, length in enumerate(lengths(next(iter(counts.values())))):
                 total[field] += length
     # Rounded, because a token carries them.
-    average = Lengths(*(round(each / sampled, 2) for each in total)) if sampled else MIDDLING
+    average = Lengths(*(round(length / sampled, 2) for length in total)) if sampled else TYPICAL
     return Statistics(_number_of(rows), average, sampled, with_word)
 
 

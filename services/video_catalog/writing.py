@@ -14,7 +14,8 @@ from uuid import UUID
 
 from common.database import Values, Write
 from common.timestamps import to_ms
-from language.text import spelling_keys, suggested_terms
+from language.spelling import spelling_keys
+from language.text import suggested_terms
 from language.word_index import Analysis, analyse, in_name_or_tags, weight
 
 Step = tuple[Write, Values]

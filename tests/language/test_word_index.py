@@ -1,10 +1,13 @@
 """What the index holds of a video, and how a match is weighed."""
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from language.text import terms
-from language.word_index import MIDDLING, Lengths, Scale, analyse, in_name_or_tags, lengths, weight
+from language.word_index import TYPICAL, Counts, Lengths, Scorer, analyse, in_name_or_tags, lengths, weight
 
 WORD = "quixotry"
 OTHER = st.lists(st.sampled_from(["alpha", "beta", "gamma"]), max_size=300).map(" ".join)
@@ -19,11 +22,11 @@ def counts_of(name: str = "", tags: tuple[str, ...] = (), description: str = "")
 def test_a_match_in_the_name_beats_one_in_a_tag_and_that_one_in_the_description(
     one: str, two: str, three: str, average: Lengths
 ) -> None:
-    worth = Scale(average).worth
+    score = Scorer(average).score
     named = counts_of(f"{one} {WORD}", (two,), three)
     tagged = counts_of(one, (two, WORD), three)
     described = counts_of(one, (two,), f"{three} {WORD}")
-    assert 1 > worth(named) > worth(tagged) > worth(described) > 0
+    assert 1 > score(named) > score(tagged) > score(described) > 0
 
 
 def test_the_same_match_counts_less_in_a_long_description() -> None:
@@ -31,7 +34,7 @@ def test_the_same_match_counts_less_in_a_long_description() -> None:
 
 
 def test_matching_more_often_counts_more_but_less_and_less() -> None:
-    one, two, three = (Scale(MIDDLING).worth(counts_of(name=f"{WORD} " * times)) for times in (1, 2, 3))
+    one, two, three = (Scorer(TYPICAL).score(counts_of(name=f"{WORD} " * times)) for times in (1, 2, 3))
     assert one < two < three
     assert two - one > three - two
 
@@ -49,6 +52,29 @@ def test_any_text_can_be_analysed_and_weighed(name: str, tags: list[str], descri
         assert 0 <= weight(counts) <= 100
         assert 0 <= counts < 1 << 63
         assert in_name_or_tags(counts) in (True, False)
+
+
+COUNTS = st.builds(Counts, *[st.integers(0, 255)] * 5, st.integers(0, 4095))
+
+
+@given(COUNTS)
+def test_counts_are_the_same_after_packing(counts: Counts) -> None:
+    assert Counts.unpacked(counts.packed()) == counts
+
+
+@given(COUNTS, AVERAGES)
+def test_a_score_is_the_saturated_sum_of_its_fields(counts: Counts, average: Lengths) -> None:
+    """The score reads the packed number in place; here the formula stands as the docs have it."""
+
+    def field(occurrences: int, weight: float, b: float, length: int, usual: float, low: float, high: float) -> float:
+        return weight * occurrences / min(max(1 - b + b * length / max(usual, 1.0), low), high)
+
+    frequency = (
+        field(counts.in_name, 4.0, 0.3, counts.name_length, average.name, 0.7, 1.35)
+        + field(counts.in_tags, 2.0, 0.4, counts.tags_length, average.tags, 0.7, 1.05)
+        + field(counts.in_description, 1.0, 0.75, counts.description_length, average.description, 0.55, math.inf)
+    )
+    assert Scorer(average).score(counts.packed()) == pytest.approx(frequency / (1.5 + frequency))
 
 
 def test_counts_beyond_what_a_posting_can_hold_are_held_at_the_most() -> None:

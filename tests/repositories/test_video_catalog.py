@@ -14,10 +14,11 @@ from common.errors import Unavailable
 from common.timestamps import now
 from grpc_discovery import AlreadyExists
 from infra.cassandra import Cassandra
-from services.search.finding import Finder
+from services.search.query import QueryPlanner
 from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
 from services.search.repository import SearchRepository
-from services.search.suggesting import Suggester
+from services.search.results import results
+from services.search.suggestions import Suggester
 from services.video_catalog.repository import STATEMENTS, Place, Submission, VideoCatalogRepository
 from services.video_catalog.writing import MAX_BATCH_BYTES
 from tests.repositories.crashing import Killed, KilledAt
@@ -63,8 +64,9 @@ def word() -> str:
 
 
 async def found(database: Database, query: str) -> list[UUID]:
-    results, _ = await Finder(SearchRepository(database)).find(query, 10, None, None)
-    return [each.row.video_id for each in results]
+    repository = SearchRepository(database)
+    planned = await QueryPlanner(repository).plan(query)
+    return [result.row.video_id for result in await results(repository, planned, 10, None)]
 
 
 def dates(cql: Session, video_id: UUID, user_id: UUID) -> list[datetime]:

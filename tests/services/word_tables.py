@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from language.text import spelling_keys
+from language.spelling import spelling_keys
 from services.search.repository import NamedRow, Posting, SampleRow, TermRow, VideoRow
 from services.video_catalog.writing import (
     DELETE_WORD,

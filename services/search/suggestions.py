@@ -32,29 +32,29 @@ class Suggester:
         after: str | None = None
         for _ in range(MAX_ROUNDS):
             entries = await self._repository.terms(beginning, after, at_once)
-            found += await self._living([entry for entry in entries if entry.term not in STOP_WORDS])
+            found += await self._current([entry for entry in entries if entry.term not in STOP_WORDS])
             if len(found) >= limit or len(entries) < at_once:
                 break
-            after, at_once = entries[-1].term, MAX_AT_ONCE  # few of them live: look further at once
+            after, at_once = entries[-1].term, MAX_AT_ONCE  # few of them are current: look further at once
         return found[:limit]
 
-    async def _living(self, entries: Sequence[TermRow]) -> list[str]:
-        """Those of the entries that a video still has."""
+    async def _current(self, entries: Sequence[TermRow]) -> list[str]:
+        """The entries that a video still has."""
         rows = await self._repository.names(_distinct(entry.video_id for entry in entries))
         doubtful = [entry.term for entry in entries if not _has(rows.get(entry.video_id), entry.term)]
         gone = set(doubtful) - await self._had_by_others(doubtful)
         return [entry.term for entry in entries if entry.term not in gone]
 
     async def _had_by_others(self, suggestions: Sequence[str]) -> set[str]:
-        """Those of the suggestions that any of the videos has that their rarest-looking word leads to."""
+        """Those of the suggestions that a video still has. The postings of their longest word lead to the videos."""
         if not suggestions:
             return set()
-        telling = {term: max(terms(term), key=len, default="") for term in suggestions}
-        searched = [term for term in suggestions if telling[term]]
-        lists = await self._repository.postings([telling[term] for term in searched], MAX_OTHERS)
-        others = {term: [each.video_id for each in postings] for term, postings in zip(searched, lists, strict=True)}
-        rows = await self._repository.names(_distinct(each for ids in others.values() for each in ids))
-        return {term for term, ids in others.items() if any(_has(rows.get(each), term) for each in ids)}
+        longest_word = {term: max(terms(term), key=len, default="") for term in suggestions}
+        searched = [term for term in suggestions if longest_word[term]]
+        lists = await self._repository.postings([longest_word[term] for term in searched], MAX_OTHERS)
+        others = {term: [row.video_id for row in postings] for term, postings in zip(searched, lists, strict=True)}
+        rows = await self._repository.names(_distinct(video_id for ids in others.values() for video_id in ids))
+        return {term for term, ids in others.items() if any(_has(rows.get(video_id), term) for video_id in ids)}
 
 
 def _has(row: NamedRow | None, term: str) -> bool:

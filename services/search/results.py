@@ -1,0 +1,117 @@
+"""Which videos match a planned query, best first: postings are ranked in memory, and the rows of a page decide.
+
+A posting is a hint. The row of `videos` tells whether the video is still there and still has one of the words.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from common.timestamps import to_ms
+from language.text import holds_any
+from language.word_index import Scorer
+from services.search.query import PlannedQuery
+from services.search.repository import Posting, SearchRepository, VideoRow
+
+_SPARE_ROWS = 3
+"""Rows read beyond what a page needs, because some videos may be gone."""
+
+
+class ResultKey(NamedTuple):
+    """Where a video stands in a list: those with all words of the query (tier 1) before the others (0), then by score, then by id."""
+
+    tier: int
+    score: int
+    video_id: UUID
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Sorts keys as the list shows them; no two are equal."""
+        return -self.tier, -self.score, self.video_id.int
+
+
+class Candidate(NamedTuple):
+    """A video that may match, of which submission its postings tell, and the terms that matched with what each adds to the score."""
+
+    key: ResultKey
+    added_ms: int
+    matches: tuple[tuple[str, int], ...]
+
+
+class Result(NamedTuple):
+    """A video that matches, where it stands, and the terms that matched with what each adds to the score."""
+
+    row: VideoRow
+    key: ResultKey
+    matches: tuple[tuple[str, int], ...]
+
+
+async def results(
+    repository: SearchRepository, query: PlannedQuery, limit: int, after: ResultKey | None
+) -> list[Result]:
+    """Up to `limit` videos that match, best first, behind `after`."""
+    candidates = ranked(query)
+    if after:
+        candidates = [candidate for candidate in candidates if candidate.key.order > after.order]
+    found: list[Result] = []
+    start = 0
+    while len(found) < limit and start < len(candidates):
+        chunk = candidates[start : start + limit - len(found) + _SPARE_ROWS]
+        start += len(chunk)
+        rows = await repository.videos([candidate.key.video_id for candidate in chunk])
+        for candidate in chunk:
+            row = rows.get(candidate.key.video_id)
+            if row and _still_matches(row, candidate):
+                found.append(Result(row, candidate.key, candidate.matches))
+    return found[:limit]
+
+
+def ranked(query: PlannedQuery) -> list[Candidate]:
+    """All videos that the postings tell of, best first."""
+    # Thousands of postings go through here: ids are compared as numbers, because comparing UUIDs costs many times as much.
+    plan, postings = query
+    ids, newest = _newest_submissions(postings.values())
+    scorer = Scorer(plan.average)
+    matches: dict[int, list[tuple[str, int]]] = {}
+    for group in plan.groups:
+        best: dict[int, tuple[float, str]] = {}
+        for term, weight in group:
+            for video_id, added_ms, counts in postings[term]:
+                number = video_id.int
+                if added_ms != newest[number]:
+                    continue  # left over from a video that was there before under this id
+                score = weight * scorer.score(counts)
+                if number not in best or best[number][0] < score:
+                    best[number] = (score, term)
+        for number, (score, term) in best.items():
+            matches.setdefault(number, []).append((term, round(score)))
+    # One rare word may say more than two common ones: only having all the words comes before the score.
+    wanted = len(plan.groups)
+    order = sorted(
+        (-(len(found) // wanted), -sum(score for _, score in found), number) for number, found in matches.items()
+    )
+    return [
+        Candidate(ResultKey(-tier, -score, ids[number]), newest[number], tuple(matches[number]))
+        for tier, score, number in order
+    ]
+
+
+def _newest_submissions(lists: Iterable[Sequence[Posting]]) -> tuple[dict[int, UUID], dict[int, int]]:
+    """The videos by the numbers of their ids, and of each the submission that its newest posting tells of."""
+    ids: dict[int, UUID] = {}
+    newest: dict[int, int] = {}
+    for postings in lists:
+        for video_id, added_ms, _ in postings:
+            number = video_id.int
+            if number not in newest or added_ms > newest[number]:
+                ids[number], newest[number] = video_id, added_ms
+    return ids, newest
+
+
+def _still_matches(row: VideoRow, candidate: Candidate) -> bool:
+    """Whether a row is of the submission that the postings told of, and has at least one of the words."""
+    if to_ms(row.added_date) != candidate.added_ms:
+        return False
+    matched = {term for term, _ in candidate.matches}
+    fields = (row.name or "", " ".join(row.tags or ()), row.description or "")
+    return any(holds_any(field, matched) for field in fields)
