@@ -33,7 +33,8 @@ from services.statistics import repository as statistics
 from services.user_management import repository as users
 from services.user_management.passwords import Passwords
 from services.video_catalog import repository as videos
-from services.video_catalog.writing import Step, Video, steps_to_write
+from services.video_catalog.index_plan import Step, steps_to_write
+from services.video_catalog.video import Video
 
 _EPOCH = datetime(1970, 1, 1)
 _GREGORIAN_MS = 12_219_292_800_000

@@ -37,9 +37,11 @@ from services.comments.repository import INSERT_BY_VIDEO, CommentsRepository
 from services.comments.repository import STATEMENTS as COMMENT_STATEMENTS
 from services.ratings.repository import STATEMENTS as RATING_STATEMENTS
 from services.ratings.repository import RatingsRepository
+from services.ratings.tally import Tally
+from services.video_catalog.index_plan import INSERT_LATEST_VIDEO, INSERT_USER_VIDEO, INSERT_VIDEO, day_of
+from services.video_catalog.latest import latest_videos
 from services.video_catalog.repository import STATEMENTS as VIDEO_STATEMENTS
 from services.video_catalog.repository import VideoCatalogRepository
-from services.video_catalog.writing import INSERT_LATEST_VIDEO, INSERT_USER_VIDEO, INSERT_VIDEO, day_of
 
 PAGE = 10
 DEPTHS = (1, 10, 100, 500, 1000)
@@ -109,8 +111,8 @@ async def videos(database: Database, _: float) -> dict[str, Chart]:
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
         "One video, ms": lambda: catalog.video(random.choice(ids)),
         "Ten videos by their ids, ms": lambda: catalog.previews(random.sample(ids, PAGE)),
-        "The ten latest, ms": lambda: catalog.latest(PAGE + 1, DAYS, None, None),
-        "The ten latest of a user, ms": lambda: catalog.of_user(random.choice(users), PAGE + 1, None, None),
+        "The ten latest, ms": lambda: latest_videos(catalog, PAGE + 1, DAYS, None),
+        "The ten latest of a user, ms": lambda: catalog.of_user(random.choice(users), PAGE + 1, None),
     }
     found: dict[str, Chart] = {name: [] for name in calls}
     for wanted in VIDEOS:
@@ -152,9 +154,9 @@ async def hot_video(database: Database, seconds: float) -> dict[str, Chart]:
     """Ratings of one video by more and more callers; the totals are checked each time."""
     found = []
     for callers in CALLERS:
-        ratings, video_id = RatingsRepository(database), uuid4()
-        rated, rate = await _a_second(lambda: ratings.rate(video_id, uuid4(), 3), callers, seconds)  # noqa: B023
-        if await ratings.totals(video_id) != (rated, rated * 3):
+        tally, video_id = Tally(RatingsRepository(database)), uuid4()
+        rated, rate = await _a_second(lambda: tally.rate(video_id, uuid4(), 3), callers, seconds)  # noqa: B023
+        if await tally.totals(video_id) != (rated, rated * 3):
             raise SystemExit(f"the totals of {rated} ratings are not exact")
         found.append((f"{callers} callers", rate))
     return {"Ratings of one video, a second": found}

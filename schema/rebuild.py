@@ -19,7 +19,9 @@ from common.settings import Settings
 from grpc_discovery.addresses import Address
 from schema.upgrade import wait_for_cassandra
 from services.ratings import repository as ratings
+from services.ratings.tally import Tally
 from services.video_catalog import repository as video_catalog
+from services.video_catalog.submissions import Submissions
 
 _AT_ONCE = 16
 _CHUNK = 500
@@ -56,8 +58,10 @@ async def rebuild(settings: Settings, contact_points: list[Address]) -> None:
     try:
         statements = (*_VIDEOS, *_RATED_VIDEOS, *video_catalog.STATEMENTS, *ratings.STATEMENTS)
         await _patiently(partial(database.prepare, statements))
-        await _for_each(database, _VIDEOS, "videos", video_catalog.VideoCatalogRepository(database).restore)
-        await _for_each(database, _RATED_VIDEOS, "rated videos", ratings.RatingsRepository(database).restore)
+        await _for_each(
+            database, _VIDEOS, "videos", Submissions(video_catalog.VideoCatalogRepository(database)).restore
+        )
+        await _for_each(database, _RATED_VIDEOS, "rated videos", Tally(ratings.RatingsRepository(database)).restore)
     finally:
         await database.close()
 

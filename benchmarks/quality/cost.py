@@ -35,9 +35,11 @@ from services.search.suggestions import Suggester
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import STATEMENTS as SUGGESTED_STATEMENTS
 from services.suggested_videos.repository import SuggestedVideosRepository
+from services.video_catalog.index_plan import DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD, INSERT_WORD
 from services.video_catalog.repository import STATEMENTS as CATALOG_STATEMENTS
-from services.video_catalog.repository import Submission, VideoCatalogRepository
-from services.video_catalog.writing import DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD, INSERT_WORD
+from services.video_catalog.repository import VideoCatalogRepository
+from services.video_catalog.submissions import Submissions
+from services.video_catalog.video import Submission
 
 SEED = 7
 PAGE = 10
@@ -299,22 +301,22 @@ async def measured(call: Asked, counted: Counted) -> list[str]:
 
 async def submits(database: Database, world: World) -> str:
     """What the index adds to a submit: the same videos with it and without it, in turn, straight into the database."""
-    repositories = {
-        "with": VideoCatalogRepository(database),
-        "without": VideoCatalogRepository(Counted(database, frozenset(_INDEX))),
+    submissions = {
+        "with": Submissions(VideoCatalogRepository(database)),
+        "without": Submissions(VideoCatalogRepository(Counted(database, frozenset(_INDEX)))),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in (*repositories, "analysis")}
+    seconds: dict[str, list[float]] = {name: [] for name in (*submissions, "analysis")}
     for number in range(SUBMITS):
         text = world.text()
         began = perf_counter()
         analyse(*text)
         seconds["analysis"].append(perf_counter() - began)
-        for name in sorted(repositories, reverse=number % 2 == 1):
+        for name in sorted(submissions, reverse=number % 2 == 1):
             video = Submission(
                 uuid4(), user_id(-number), *(text.name, text.description), "x", 0, "//x", frozenset(text.tags)
             )
             began = perf_counter()
-            await repositories[name].submit(video)
+            await submissions[name].submit(video)
             seconds[name].append(perf_counter() - began)
     with_it, without, analysis = (median(seconds[name]) * 1000 for name in ("with", "without", "analysis"))
     bare = without - analysis  # both take the text apart

@@ -1,24 +1,18 @@
-"""Where ratings are kept: a row for each user in the partition of the video, and what they come to in static columns of that partition.
+"""Where ratings are kept: a row for each user in the partition of the video, and their totals in static columns of that partition.
 
-Both change in one conditional batch, so the totals are exact whatever happens between two steps. The batch asks that nothing it was
-reckoned from has changed: the version of the totals (a new random one with each write, so that emptied tables confuse nobody) and the
-former rating of each user. An attempt begins by reading, so one whose outcome nobody knows is simply made again. docs/decisions/0020.
+services/ratings/tally.py says in which order they are written.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from common.database import Database, Select, Values, Write
-from common.errors import Unavailable
-from common.timestamps import from_ms, now
+from common.timestamps import now
 from grpc_discovery import ServiceError
-from services.ratings.grouping import Grouping, OutcomeUnknown
-
-_SAME_RATING = timedelta(seconds=10)
 
 
 class StandingRow(NamedTuple):
@@ -103,117 +97,79 @@ STATEMENTS = (
 
 
 class RatingsRepository:
-    """Writes ratings, and reads them one by one or summed up."""
+    """Reads and writes ratings, their totals, and what only hints at them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._grouping = Grouping(self._attempt)
 
-    async def rate(self, video_id: UUID, user_id: UUID, rating: int) -> None:
-        """Set the rating of a user, and list it among what he rated (a hint for suggestions, not part of the totals)."""
-        await asyncio.gather(
-            self._grouping.write(video_id, user_id, rating),
-            self._database.write(INSERT_OF_USER, user_id, now(), video_id, rating),
-        )
+    async def standing(self, video_id: UUID) -> StandingRow | None:
+        """The totals of a video, and one of its ratings; None where it has neither."""
+        return await self._database.select_one(STANDING, video_id)
 
-    async def totals(self, video_id: UUID) -> Totals:
-        """What the ratings of a video come to. Where nobody computed it yet, it is computed and kept."""
-        standing = await self._database.select_one(STANDING, video_id)
-        if standing is None:
-            return Totals(0, 0)
-        if standing.version is not None:
-            return Totals(standing.ratings_count or 0, standing.ratings_total or 0)
-        totals = await self._counted(video_id)
-        await self._database.batch_if(_steps(video_id, standing, totals, {}, {}))  # not applied: another was faster
-        return totals
-
-    async def rating_by(self, video_id: UUID, user_id: UUID) -> int:
-        """How a user rated a video, 0 if he did not."""
-        row = await self._database.select_one(RATING_BY, video_id, user_id)
-        return row.rating or 0 if row else 0
-
-    async def restore(self, video_id: UUID) -> bool:
-        """Reckon the totals of a video anew from its ratings, and list each among what its user rated. Safe while it is rated."""
-        while True:
-            standing = await self._database.select_one(STANDING, video_id)
-            if standing is None:
-                return True
-            totals = await self._counted(video_id)
-            if standing.version and totals == (standing.ratings_count, standing.ratings_total):
-                break
-            outcome = await self._database.batch_if(_steps(video_id, standing, totals, {}, {}))
-            if outcome.applied:
-                break
-        async for row in self._database.scan(WRITTEN, video_id):
-            if row.rating is not None and row.written is not None:
-                await self._list(video_id, row.user_id, row.rating, from_ms(row.written // 1000))
-        if totals.number:
-            await self._database.write(INSERT_MARK, _minute(), totals.number.bit_length(), video_id)
-        return True
-
-    async def _list(self, video_id: UUID, user_id: UUID, rating: int, written: datetime) -> None:
-        """List a rating among what its user rated, unless it is listed: the service lists it a moment before or after it writes it."""
-        listed = await self._database.select(LISTED, user_id, written - _SAME_RATING, written + _SAME_RATING)
-        if all(row.video_id != video_id for row in listed):
-            await self._database.write(INSERT_OF_USER, user_id, written, video_id, rating)
-
-    async def _attempt(self, video_id: UUID, ratings: Mapping[UUID, int]) -> bool:
-        """Try to write ratings and the totals that follow from them. False if something changed between reading and writing."""
+    async def standing_and_former(
+        self, video_id: UUID, user_ids: Collection[UUID]
+    ) -> tuple[StandingRow | None, dict[UUID, int | None]]:
+        """The totals of a video, and how some users rate it so far."""
         standing, rows = await asyncio.gather(
-            self._database.select_one(STANDING, video_id),
-            self._database.select(RATINGS_BY, video_id, list(ratings)),
+            self.standing(video_id), self._database.select(RATINGS_BY, video_id, list(user_ids))
         )
-        before = Totals(0, 0)
-        if standing and standing.version is None:
-            before = await self._counted(video_id)
-        elif standing:
-            before = Totals(standing.ratings_count or 0, standing.ratings_total or 0)
-        former = {row.user_id: row.rating for row in rows}
-        after = Totals(
-            before.number + sum(former.get(user_id) is None for user_id in ratings),
-            before.total + sum(rating - (former.get(user_id) or 0) for user_id, rating in ratings.items()),
-        )
-        try:
-            outcome = await self._database.batch_if(_steps(video_id, standing, after, ratings, former))
-        except Unavailable as error:
-            raise OutcomeUnknown(error.message) from error
-        if outcome.applied:
-            await self._tell(video_id, before, after)
-        return outcome.applied
+        return standing, {row.user_id: row.rating for row in rows}
 
-    async def _counted(self, video_id: UUID) -> Totals:
+    async def counted(self, video_id: UUID) -> Totals:
+        """The totals as they follow from all ratings of a video: reads its whole partition."""
         counted = await self._database.select_one(COUNTED, video_id)
         return Totals(counted.number or 0, counted.total or 0) if counted else Totals(0, 0)
 
-    async def _tell(self, video_id: UUID, before: Totals, after: Totals) -> None:
-        """Keep in step what only hints at the totals. The ratings are written, so a failure here fails nobody."""
+    async def rating_by(self, video_id: UUID, user_id: UUID) -> int:
+        """The rating that a user gave a video, 0 if they gave none."""
+        row = await self._database.select_one(RATING_BY, video_id, user_id)
+        return row.rating or 0 if row else 0
+
+    def written(self, video_id: UUID) -> AsyncIterator[WrittenRow]:
+        """All ratings of a video, with when they were written."""
+        return self._database.scan(WRITTEN, video_id)
+
+    async def write_if_unchanged(
+        self,
+        video_id: UUID,
+        standing: StandingRow | None,
+        totals: Totals,
+        ratings: Mapping[UUID, int],
+        former: Mapping[UUID, int | None],
+    ) -> bool:
+        """Write `ratings` (user: rating) and `totals` in one conditional batch. False if something changed since `standing` and `former` were read.
+
+        Raises Unavailable when the outcome is not known.
+        """
+        steps: list[tuple[Write, Values]] = [
+            (SET_TOTALS, (totals.number, totals.total, uuid4(), video_id, standing.version if standing else None))
+        ]
+        steps += [(SET_RATING, (rating, video_id, user_id, former.get(user_id))) for user_id, rating in ratings.items()]
+        if standing and standing.version is None and standing.user_id not in ratings:
+            # Totals that were never computed have no version. That one of the rows is still there shows that the table was not emptied since.
+            steps.append((SET_RATING, (standing.rating, video_id, standing.user_id, standing.rating)))
+        return (await self._database.batch_if(steps)).applied
+
+    async def list_rating(self, user_id: UUID, rated_at: datetime, video_id: UUID, rating: int) -> None:
+        """List a rating among those of its user: a hint for suggestions, not part of the totals."""
+        await self._database.write(INSERT_OF_USER, user_id, rated_at, video_id, rating)
+
+    async def is_listed(self, user_id: UUID, earliest: datetime, latest: datetime, video_id: UUID) -> bool:
+        """Whether a rating of the video stands among those of its user between two timestamps."""
+        rows = await self._database.select(LISTED, user_id, earliest, latest)
+        return any(row.video_id == video_id for row in rows)
+
+    async def update_hints(self, video_id: UUID, before: Totals, after: Totals) -> None:
+        """Update what only hints at the totals. The ratings are written, so a failure here fails nobody."""
         with suppress(ServiceError):
             if after != before:
                 await self._database.write(
                     ADD_TO_COUNTERS, after.number - before.number, after.total - before.total, video_id
                 )
-            level = after.number.bit_length()
-            if level != before.number.bit_length():
-                await self._database.write(INSERT_MARK, _minute(), level, video_id)
+            if after.number.bit_length() != before.number.bit_length():
+                await self.mark_as_rated(video_id, after)
 
-
-def _minute() -> datetime:
-    return now().replace(second=0, microsecond=0)
-
-
-def _steps(
-    video_id: UUID,
-    standing: StandingRow | None,
-    totals: Totals,
-    ratings: Mapping[UUID, int],
-    former: Mapping[UUID, int | None],
-) -> list[tuple[Write, Values]]:
-    """The conditional batch that sets `ratings` and `totals`, if all is still as it was read."""
-    steps: list[tuple[Write, Values]] = [
-        (SET_TOTALS, (totals.number, totals.total, uuid4(), video_id, standing.version if standing else None))
-    ]
-    steps += [(SET_RATING, (rating, video_id, user_id, former.get(user_id))) for user_id, rating in ratings.items()]
-    if standing and standing.version is None and standing.user_id not in ratings:
-        # Totals that were never computed have no version. That one of the rows is still there shows that the table was not emptied since.
-        steps.append((SET_RATING, (standing.rating, video_id, standing.user_id, standing.rating)))
-    return steps
+    async def mark_as_rated(self, video_id: UUID, totals: Totals) -> None:
+        """Leave an event for suggestions: this video has reached as many ratings as its level says (the number's binary digits)."""
+        minute = now().replace(second=0, microsecond=0)
+        await self._database.write(INSERT_MARK, minute, totals.number.bit_length(), video_id)

@@ -4,6 +4,7 @@ from common.service import Service
 from protos.video_catalog_pb2_grpc import add_VideoCatalogServiceServicer_to_server
 from services.video_catalog.repository import STATEMENTS, VideoCatalogRepository
 from services.video_catalog.servicer import VideoCatalogServicer
+from services.video_catalog.submissions import Submissions
 
 SERVICE = Service(
     name="VideoCatalogService",
@@ -12,7 +13,7 @@ SERVICE = Service(
     port=8701,
     statements=STATEMENTS,
     build=lambda database, settings: VideoCatalogServicer(
-        VideoCatalogRepository(database), settings.paging_key, settings.latest_days
+        Submissions(VideoCatalogRepository(database)), settings.paging_key, settings.latest_days
     ),
     register=add_VideoCatalogServiceServicer_to_server,
 )

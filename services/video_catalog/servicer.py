@@ -1,10 +1,11 @@
 """The calls of VideoCatalogService."""
 
+from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from common.ids import uuid_message
+from common.ids import cassandra_uuid_order, uuid_message
 from common.paging import Cursor, PageTokens, split_page
 from common.requests import RequestReader
 from common.timestamps import from_ms, timestamp_message, to_ms
@@ -12,14 +13,16 @@ from grpc_discovery import NotFound, shielded
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.video_catalog_pb2_grpc import VideoCatalogServiceServicer
+from services.video_catalog.latest import latest_videos
 from services.video_catalog.repository import (
     LatestVideoRow,
-    Place,
+    ListKey,
     PreviewRow,
-    Submission,
+    Start,
     UserVideoRow,
-    VideoCatalogRepository,
 )
+from services.video_catalog.submissions import Submissions
+from services.video_catalog.video import Submission
 
 MAX_NAME_CHARACTERS = 1000
 MAX_LOCATION_CHARACTERS = 1000
@@ -33,8 +36,8 @@ _LATEST = ""  # there is one list of latest videos, and this is its name in toke
 class VideoCatalogServicer(VideoCatalogServiceServicer):
     """Submitting videos, showing one, and listing those of a user and the latest, newest first."""
 
-    def __init__(self, repository: VideoCatalogRepository, paging_key: str, latest_days: int) -> None:
-        self._repository = repository
+    def __init__(self, submissions: Submissions, paging_key: str, latest_days: int) -> None:
+        self._submissions = submissions
         self._latest_days = latest_days
         self._user_page_tokens = PageTokens(paging_key, "GetUserVideoPreviews")
         self._latest_page_tokens = PageTokens(paging_key, "GetLatestVideoPreviews")
@@ -48,7 +51,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         preview = f"//img.youtube.com/vi/{location}/hqdefault.jpg"
         submission = _submission(reader, request, location, messages.YOUTUBE, preview)
         reader.raise_if_invalid()
-        await shielded(self._repository.submit(submission))
+        await shielded(self._submissions.submit(submission))
         return messages.SubmitYouTubeVideoResponse()
 
     async def SubmitUploadedVideo(
@@ -61,7 +64,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
             reader.add_violation("upload_url", "must be an http or https address")
         submission = _submission(reader, request, location, messages.UPLOAD, "")
         reader.raise_if_invalid()
-        await shielded(self._repository.submit(submission))
+        await shielded(self._submissions.submit(submission))
         return messages.SubmitUploadedVideoResponse()
 
     async def GetVideo(self, request: messages.GetVideoRequest, context: Any) -> messages.GetVideoResponse:
@@ -69,7 +72,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         reader = RequestReader(request)
         video_id = reader.uuid("video_id")
         reader.raise_if_invalid()
-        video = await self._repository.video(video_id)
+        video = await self._submissions.videos.video(video_id)
         if video is None:
             raise NotFound(f"Video with id {request.video_id.value} was not found")
         return messages.GetVideoResponse(
@@ -90,7 +93,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         reader = RequestReader(request)
         video_ids = reader.uuids("video_ids")
         reader.raise_if_invalid()
-        found = await self._repository.previews(set(video_ids))
+        found = await self._submissions.videos.previews(set(video_ids))
         return messages.GetVideoPreviewsResponse(
             video_previews=[
                 _preview(found[video_id], sent, uuid_message(found[video_id].user_id))
@@ -104,13 +107,13 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
     ) -> messages.GetLatestVideoPreviewsResponse:
         """A page of the latest videos of all users."""
         reader = RequestReader(request)
-        size, start = reader.page_size(), _start(reader)
-        after = _place(reader.cursor(self._latest_page_tokens, _LATEST))
+        size, first = reader.page_size(), _starting_key(reader)
+        start = _start(first, reader.cursor(self._latest_page_tokens, _LATEST))
         reader.raise_if_invalid()
-        rows, last = split_page(await self._repository.latest(size + 1, self._latest_days, start, after), size)
+        rows, last = split_page(await latest_videos(self._submissions.videos, size + 1, self._latest_days, start), size)
         return messages.GetLatestVideoPreviewsResponse(
             video_previews=[_preview(row, uuid_message(row.video_id), uuid_message(row.user_id)) for row in rows],
-            paging_state=self._latest_page_tokens.write(_LATEST, _position(last)) if last else "",
+            paging_state=self._latest_page_tokens.write(_LATEST, _cursor(last)) if last else "",
         )
 
     async def GetUserVideoPreviews(
@@ -118,14 +121,14 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
     ) -> messages.GetUserVideoPreviewsResponse:
         """A page of a user's videos."""
         reader = RequestReader(request)
-        user_id, size, start = reader.uuid("user_id"), reader.page_size(), _start(reader)
-        after = _place(reader.cursor(self._user_page_tokens, str(user_id), "user_id"))
+        user_id, size, first = reader.uuid("user_id"), reader.page_size(), _starting_key(reader)
+        start = _start(first, reader.cursor(self._user_page_tokens, str(user_id), "user_id"))
         reader.raise_if_invalid()
-        rows, last = split_page(await self._repository.of_user(user_id, size + 1, start, after), size)
+        rows, last = split_page(await self._submissions.videos.of_user(user_id, size + 1, start), size)
         return messages.GetUserVideoPreviewsResponse(
             user_id=request.user_id,
             video_previews=[_preview(row, uuid_message(row.video_id), request.user_id) for row in rows],
-            paging_state=self._user_page_tokens.write(str(user_id), _position(last)) if last else "",
+            paging_state=self._user_page_tokens.write(str(user_id), _cursor(last)) if last else "",
         )
 
 
@@ -162,21 +165,29 @@ def _is_web_address(text: str) -> bool:
         return False
 
 
-def _start(reader: RequestReader) -> Place | None:
-    """Where a list shall begin. An id alone says nothing: its place in the list hangs on the date."""
+def _starting_key(reader: RequestReader) -> ListKey | None:
+    """The starting point of the request. An id alone says nothing, because the date decides where the video stands in the list."""
     added_date = reader.optional_timestamp("starting_added_date")
     video_id = reader.optional_uuid("starting_video_id")
-    return Place(added_date, video_id) if added_date else None
+    return ListKey(added_date, video_id) if added_date else None
 
 
-def _place(position: Cursor | None) -> Place | None:
-    if position is None:
-        return None
-    added_ms, video_id = cast(tuple[int, UUID], position)
-    return Place(from_ms(added_ms), video_id)
+def _start(first: ListKey | None, cursor: Cursor | None) -> Start | None:
+    """Where a page begins: at the starting point, or behind the last row of the page before, whichever is further down the list."""
+    if cursor is None:
+        return Start(first, inclusive=True) if first else None
+    added_ms, video_id = cast(tuple[int, UUID], cursor)
+    last = ListKey(from_ms(added_ms), video_id)
+    return Start(first, inclusive=True) if first and _order(first) > _order(last) else Start(last, inclusive=False)
 
 
-def _position(row: UserVideoRow | LatestVideoRow) -> Cursor:
+def _order(key: ListKey) -> tuple[Any, ...]:
+    """Sorts keys as lists do: later in the list is greater."""
+    newest_first = datetime.max - key.added_date
+    return (newest_first, 1, cassandra_uuid_order(key.video_id)) if key.video_id else (newest_first, 0)
+
+
+def _cursor(row: UserVideoRow | LatestVideoRow) -> Cursor:
     """What a token holds of the last row of a page."""
     return to_ms(row.added_date), UUID(row.video_id)
 

@@ -1,7 +1,5 @@
 """What the index holds of a video, and how a match is weighed."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,14 +63,13 @@ def test_counts_are_the_same_after_packing(counts: Counts) -> None:
 @given(COUNTS, AVERAGES)
 def test_a_score_is_the_saturated_sum_of_its_fields(counts: Counts, average: Lengths) -> None:
     """The score reads the packed number in place; here the formula stands as the docs have it."""
-
-    def field(occurrences: int, weight: float, b: float, length: int, usual: float, low: float, high: float) -> float:
-        return weight * occurrences / min(max(1 - b + b * length / max(usual, 1.0), low), high)
-
+    name = 1 - 0.3 + 0.3 * counts.name_length / max(average.name, 1.0)
+    tags = 1 - 0.4 + 0.4 * counts.tags_length / max(average.tags, 1.0)
+    description = 1 - 0.75 + 0.75 * counts.description_length / max(average.description, 1.0)
     frequency = (
-        field(counts.in_name, 4.0, 0.3, counts.name_length, average.name, 0.7, 1.35)
-        + field(counts.in_tags, 2.0, 0.4, counts.tags_length, average.tags, 0.7, 1.05)
-        + field(counts.in_description, 1.0, 0.75, counts.description_length, average.description, 0.55, math.inf)
+        4 * counts.in_name / min(max(name, 0.7), 1.35)
+        + 2 * counts.in_tags / min(max(tags, 0.7), 1.05)
+        + counts.in_description / max(description, 0.55)
     )
     assert Scorer(average).score(counts.packed()) == pytest.approx(frequency / (1.5 + frequency))
 

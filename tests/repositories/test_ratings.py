@@ -17,6 +17,7 @@ from protos import ratings_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.ratings_pb2_grpc import RatingsServiceStub
 from services.ratings.repository import STATEMENTS, RatingsRepository, Totals
+from services.ratings.tally import Tally
 from tests.processes import ServiceProcess
 from tests.repositories.crashing import AnswersLost, KilledAt
 
@@ -32,8 +33,8 @@ async def database(open_database: OpenDatabase) -> Database:
 
 
 @pytest.fixture
-async def ratings(database: Database) -> RatingsRepository:
-    return RatingsRepository(database)
+async def tally(database: Database) -> Tally:
+    return Tally(RatingsRepository(database))
 
 
 @pytest.fixture
@@ -51,38 +52,38 @@ def rows_of(cql: Session, video_id: UUID) -> Totals:
     return Totals(len(given), sum(given))
 
 
-async def test_rating_again_replaces_and_repeating_changes_nothing(ratings: RatingsRepository) -> None:
+async def test_rating_again_replaces_and_repeating_changes_nothing(tally: Tally) -> None:
     video, user = uuid4(), uuid4()
     for rating in (1, 5, 5, 2):
-        await ratings.rate(video, user, rating)
-    await ratings.rate(video, uuid4(), 4)
-    assert await ratings.totals(video) == Totals(2, 6)
-    assert await ratings.rating_by(video, user) == 2
+        await tally.rate(video, user, rating)
+    await tally.rate(video, uuid4(), 4)
+    assert await tally.totals(video) == Totals(2, 6)
+    assert await tally.ratings.rating_by(video, user) == 2
 
 
-async def test_what_nobody_rated_has_0(ratings: RatingsRepository) -> None:
-    assert await ratings.totals(uuid4()) == Totals(0, 0)
-    assert await ratings.rating_by(uuid4(), uuid4()) == 0
+async def test_what_nobody_rated_has_0(tally: Tally) -> None:
+    assert await tally.totals(uuid4()) == Totals(0, 0)
+    assert await tally.ratings.rating_by(uuid4(), uuid4()) == 0
 
 
-async def test_64_users_rating_one_video_at_once_are_counted_exactly(ratings: RatingsRepository, cql: Session) -> None:
+async def test_64_users_rating_one_video_at_once_are_counted_exactly(tally: Tally, cql: Session) -> None:
     video = uuid4()
-    await asyncio.gather(*(ratings.rate(video, uuid4(), 1 + number % 5) for number in range(64)))
+    await asyncio.gather(*(tally.rate(video, uuid4(), 1 + number % 5) for number in range(64)))
     expected = Totals(64, sum(1 + number % 5 for number in range(64)))
-    assert await ratings.totals(video) == expected == rows_of(cql, video)
+    assert await tally.totals(video) == expected == rows_of(cql, video)
 
 
 async def test_one_user_rating_from_many_places_at_once_counts_once(open_database: OpenDatabase, cql: Session) -> None:
-    places = [RatingsRepository(await open_database(STATEMENTS)) for _ in range(3)]
+    places = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(3)]
     video, user = uuid4(), uuid4()
     await asyncio.gather(*(places[number % 3].rate(video, user, 1 + number % 5) for number in range(30)))
-    last = await places[0].rating_by(video, user)
+    last = await places[0].ratings.rating_by(video, user)
     assert 1 <= last <= 5
     assert await places[1].totals(video) == Totals(1, last) == rows_of(cql, video)
 
 
 async def test_processes_that_contend_for_one_video_lose_nothing(open_database: OpenDatabase, cql: Session) -> None:
-    places = [RatingsRepository(await open_database(STATEMENTS)) for _ in range(2)]
+    places = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(2)]
     video = uuid4()
     for _ in range(3):  # several rounds, so that each finds the other in the middle
         await asyncio.gather(*(place.rate(video, uuid4(), 5) for place in places for _ in range(20)))
@@ -92,38 +93,36 @@ async def test_processes_that_contend_for_one_video_lose_nothing(open_database: 
 @pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_killed_at_any_step_the_totals_equal_the_rows_and_a_retry_counts_once(
-    database: Database, ratings: RatingsRepository, cql: Session, number: int, after: bool
+    database: Database, tally: Tally, cql: Session, number: int, after: bool
 ) -> None:
     video, user = uuid4(), uuid4()
-    await ratings.rate(video, uuid4(), 3)
+    await tally.rate(video, uuid4(), 3)
     killed = KilledAt(database, number, after)
-    call = asyncio.ensure_future(RatingsRepository(killed).rate(video, user, 5))  # type: ignore[arg-type]  # passes on
+    call = asyncio.ensure_future(Tally(RatingsRepository(killed)).rate(video, user, 5))  # type: ignore[arg-type]  # passes on
     # The four writes of a rating: the hint, the batch, the counters, the mark.
     await asyncio.wait_for(killed.killed.wait(), 10)
     call.cancel()
     await asyncio.wait([call])
-    assert await ratings.totals(video) == rows_of(cql, video)
-    await ratings.rate(video, user, 5)
-    assert await ratings.totals(video) == Totals(2, 8) == rows_of(cql, video)
+    assert await tally.totals(video) == rows_of(cql, video)
+    await tally.rate(video, user, 5)
+    assert await tally.totals(video) == Totals(2, 8) == rows_of(cql, video)
 
 
 async def test_a_write_whose_answer_was_lost_counts_once(database: Database, cql: Session) -> None:
-    ratings = RatingsRepository(AnswersLost(database, 2))
+    tally = Tally(RatingsRepository(AnswersLost(database, 2)))
     video, user = uuid4(), uuid4()
-    await ratings.rate(video, user, 5)
-    await ratings.rate(video, user, 4)
-    assert await ratings.totals(video) == Totals(1, 4) == rows_of(cql, video)
+    await tally.rate(video, user, 5)
+    await tally.rate(video, user, 4)
+    assert await tally.totals(video) == Totals(1, 4) == rows_of(cql, video)
 
 
-async def test_rows_of_an_older_database_are_counted_at_the_first_read(
-    ratings: RatingsRepository, cql: Session
-) -> None:
+async def test_rows_of_an_older_database_are_counted_at_the_first_read(tally: Tally, cql: Session) -> None:
     video = uuid4()
     for rating in (1, 2, 5):
         cql.execute(
             "INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (%s, %s, %s)", (video, uuid4(), rating)
         )
-    assert await ratings.totals(video) == Totals(3, 8)
+    assert await tally.totals(video) == Totals(3, 8)
     kept = cql.execute(
         "SELECT ratings_count, ratings_total, version FROM video_ratings_by_user WHERE videoid = %s", (video,)
     ).one()
@@ -134,7 +133,7 @@ async def test_rows_of_an_older_database_are_counted_at_the_first_read(
 async def test_rows_of_an_older_database_are_counted_at_the_first_rating(
     open_database: OpenDatabase, cql: Session
 ) -> None:
-    places = [RatingsRepository(await open_database(STATEMENTS)) for _ in range(2)]
+    places = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(2)]
     video, users = uuid4(), [uuid4() for _ in range(4)]
     for user in users:
         cql.execute("INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (%s, %s, 3)", (video, user))
@@ -150,18 +149,18 @@ async def test_rows_of_an_older_database_are_counted_at_the_first_rating(
     assert await places[0].totals(video) == Totals(6, 20) == rows_of(cql, video)
 
 
-async def test_the_tables_may_be_emptied_while_ratings_are_written(ratings: RatingsRepository, cql: Session) -> None:
+async def test_the_tables_may_be_emptied_while_ratings_are_written(tally: Tally, cql: Session) -> None:
     video = uuid4()
-    rating = asyncio.gather(*(ratings.rate(video, uuid4(), 4) for _ in range(600)))
+    rating = asyncio.gather(*(tally.rate(video, uuid4(), 4) for _ in range(600)))
     for _ in range(3):
         for table in ("video_ratings", "video_ratings_by_user"):
             await asyncio.to_thread(cql.execute, f"TRUNCATE {table}", timeout=30)
     await rating
-    assert await ratings.totals(video) == rows_of(cql, video)
+    assert await tally.totals(video) == rows_of(cql, video)
     await asyncio.to_thread(cql.execute, "TRUNCATE video_ratings_by_user", timeout=30)
-    assert await ratings.totals(video) == Totals(0, 0)
-    await ratings.rate(video, uuid4(), 3)
-    assert await ratings.totals(video) == Totals(1, 3) == rows_of(cql, video)
+    assert await tally.totals(video) == Totals(0, 0)
+    await tally.rate(video, uuid4(), 3)
+    assert await tally.totals(video) == Totals(1, 3) == rows_of(cql, video)
 
 
 async def test_totals_read_before_the_tables_were_emptied_are_not_written_after(
@@ -184,47 +183,47 @@ async def test_totals_read_before_the_tables_were_emptied_are_not_written_after(
     for counted in (True, False):
         video = uuid4()
         if counted:
-            await RatingsRepository(database).rate(video, uuid4(), 5)
+            await Tally(RatingsRepository(database)).rate(video, uuid4(), 5)
         else:
             cql.execute(
                 "INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (%s, %s, 5)", (video, uuid4())
             )
-        ratings = RatingsRepository(EmptiedBetween())
-        await ratings.rate(video, uuid4(), 2)
-        assert await ratings.totals(video) == Totals(1, 2) == rows_of(cql, video)
+        tally = Tally(RatingsRepository(EmptiedBetween()))
+        await tally.rate(video, uuid4(), 2)
+        assert await tally.totals(video) == Totals(1, 2) == rows_of(cql, video)
 
 
 async def test_a_rating_is_listed_for_its_user_and_marked_when_the_number_doubles_by_the_time_of_the_answer(
-    ratings: RatingsRepository, cql: Session
+    tally: Tally, cql: Session
 ) -> None:
     video, users = uuid4(), [uuid4() for _ in range(5)]
     for user in users:
-        await ratings.rate(video, user, 4)
+        await tally.rate(video, user, 4)
         (listed,) = cql.execute("SELECT videoid, rating FROM user_ratings WHERE userid = %s", (user,))
         assert (listed.videoid, listed.rating) == (video, 4)
     marks = [row.level for row in cql.execute("SELECT level, videoid FROM rated_video_marks") if row.videoid == video]
     assert sorted(set(marks)) == [1, 2, 3]  # at 1, 2 and 4 ratings
 
 
-async def test_the_counters_of_the_earlier_schema_are_kept_in_step(ratings: RatingsRepository, cql: Session) -> None:
+async def test_the_counters_of_the_earlier_schema_are_kept_in_step(tally: Tally, cql: Session) -> None:
     video, user = uuid4(), uuid4()
     for rating in (1, 5):
-        await ratings.rate(video, user, rating)
-    await asyncio.gather(*(ratings.rate(video, uuid4(), 3) for _ in range(10)))
+        await tally.rate(video, user, rating)
+    await asyncio.gather(*(tally.rate(video, uuid4(), 3) for _ in range(10)))
     row = cql.execute("SELECT rating_counter, rating_total FROM video_ratings WHERE videoid = %s", (video,)).one()
     assert (row.rating_counter, row.rating_total) == (11, 35)
 
 
-async def test_no_rating_is_begun_after_the_deadline(ratings: RatingsRepository) -> None:
+async def test_no_rating_is_begun_after_the_deadline(tally: Tally) -> None:
     video, user = uuid4(), uuid4()
 
     async def late() -> None:
         set_time_left(0)
-        await ratings.rate(video, user, 5)
+        await tally.rate(video, user, 5)
 
     with pytest.raises(DeadlineExceeded):
         await asyncio.create_task(late())
-    assert await ratings.rating_by(video, user) == 0
+    assert await tally.ratings.rating_by(video, user) == 0
 
 
 @pytest.fixture
@@ -243,7 +242,7 @@ async def stub_of() -> AsyncIterator[Callable[[ServiceProcess], "RatingsServiceA
 async def test_a_process_killed_under_load_leaves_exact_totals_and_every_answered_rating(
     start_service: Callable[..., ServiceProcess],
     stub_of: Callable[[ServiceProcess], "RatingsServiceAsyncStub"],
-    ratings: RatingsRepository,
+    tally: Tally,
     cql: Session,
 ) -> None:
     process = start_service("ratings")
@@ -272,8 +271,8 @@ async def test_a_process_killed_under_load_leaves_exact_totals_and_every_answere
     await asyncio.wait_for(asyncio.gather(*calls), 30)
     video_id = UUID(video.value)
     for user, rating in answered.items():
-        assert await ratings.rating_by(video_id, UUID(user)) == rating
-    assert await ratings.totals(video_id) == rows_of(cql, video_id)
+        assert await tally.ratings.rating_by(video_id, UUID(user)) == rating
+    assert await tally.totals(video_id) == rows_of(cql, video_id)
     # What a caller does whose call was cut off: the same again.
-    await asyncio.gather(*(ratings.rate(video_id, UUID(user), rating) for user, rating in asked.items()))
-    assert await ratings.totals(video_id) == Totals(len(asked), sum(asked.values())) == rows_of(cql, video_id)
+    await asyncio.gather(*(tally.rate(video_id, UUID(user), rating) for user, rating in asked.items()))
+    assert await tally.totals(video_id) == Totals(len(asked), sum(asked.values())) == rows_of(cql, video_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,8 +20,11 @@ from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
 from services.search.repository import SearchRepository
 from services.search.results import results
 from services.search.suggestions import Suggester
-from services.video_catalog.repository import STATEMENTS, Place, Submission, VideoCatalogRepository
-from services.video_catalog.writing import MAX_BATCH_BYTES
+from services.video_catalog.index_plan import MAX_BATCH_BYTES
+from services.video_catalog.latest import latest_videos
+from services.video_catalog.repository import STATEMENTS, ListKey, Start, VideoCatalogRepository
+from services.video_catalog.submissions import Submissions
+from services.video_catalog.video import Submission
 from tests.repositories.crashing import Killed, KilledAt
 
 OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
@@ -34,6 +38,11 @@ async def database(open_database: OpenDatabase) -> Database:
 @pytest.fixture
 async def videos(database: Database) -> VideoCatalogRepository:
     return VideoCatalogRepository(database)
+
+
+@pytest.fixture
+async def submissions(videos: VideoCatalogRepository) -> Submissions:
+    return Submissions(videos)
 
 
 @pytest.fixture
@@ -78,9 +87,9 @@ def dates(cql: Session, video_id: UUID, user_id: UUID) -> list[datetime]:
 
 
 async def test_sixteen_submits_at_once_are_one_entry_and_agree_on_the_date(
-    videos: VideoCatalogRepository, database: Database, cql: Session
+    submissions: Submissions, database: Database, cql: Session
 ) -> None:
-    others = [videos, VideoCatalogRepository(database)]
+    others = [submissions, Submissions(VideoCatalogRepository(database))]
     one = submission()
     await asyncio.gather(*(others[number % 2].submit(one) for number in range(16)))
     assert len(dates(cql, one.video_id, one.user_id)) == 3
@@ -89,28 +98,28 @@ async def test_sixteen_submits_at_once_are_one_entry_and_agree_on_the_date(
 
 
 async def test_of_two_users_who_submit_the_same_id_at_once_one_wins(
-    videos: VideoCatalogRepository, cql: Session
+    videos: VideoCatalogRepository, submissions: Submissions, cql: Session
 ) -> None:
     one = submission("first")
-    other = one._replace(user_id=uuid4(), name="second")
-    outcomes = await asyncio.gather(videos.submit(one), videos.submit(other), return_exceptions=True)
+    other = replace(one, user_id=uuid4(), name="second")
+    outcomes = await asyncio.gather(submissions.submit(one), submissions.submit(other), return_exceptions=True)
     (lost,) = [outcome for outcome in outcomes if outcome is not None]
     assert isinstance(lost, AlreadyExists)
     loser = (one, other)[outcomes.index(lost)]
     video = await videos.video(one.video_id)
     assert video is not None
     assert video.user_id != loser.user_id
-    assert not await videos.of_user(loser.user_id, 5, None, None)
+    assert not await videos.of_user(loser.user_id, 5, None)
 
 
 async def test_submitting_again_keeps_date_and_place_and_leaves_nothing_of_the_old(
-    videos: VideoCatalogRepository, database: Database, cql: Session
+    videos: VideoCatalogRepository, submissions: Submissions, database: Database, cql: Session
 ) -> None:
     old, new, tag = word(), word(), word()
     one = submission(old, tags=frozenset({tag, "kept"}), description=f"about {old}")
-    await videos.submit(one)
+    await submissions.submit(one)
     before = await videos.video(one.video_id)
-    await videos.submit(one._replace(name=new, tags=frozenset({"kept"}), description=""))
+    await submissions.submit(replace(one, name=new, tags=frozenset({"kept"}), description=""))
     after = await videos.video(one.video_id)
     assert before is not None
     assert after is not None
@@ -125,16 +134,16 @@ async def test_submitting_again_keeps_date_and_place_and_leaves_nothing_of_the_o
 
 
 async def test_of_several_forms_submitted_at_once_only_the_last_leaves_traces(
-    videos: VideoCatalogRepository, database: Database, cql: Session
+    videos: VideoCatalogRepository, submissions: Submissions, database: Database, cql: Session
 ) -> None:
     one, words = submission(), [word() for _ in range(6)]
-    forms = [one._replace(name=each, tags=frozenset({f"{each}t"}), description=f"{each}d") for each in words]
-    await asyncio.gather(*map(videos.submit, forms))
+    forms = [replace(one, name=each, tags=frozenset({f"{each}t"}), description=f"{each}d") for each in words]
+    await asyncio.gather(*map(submissions.submit, forms))
     video = await videos.video(one.video_id)
     assert video is not None
     (last,) = [form for form in forms if form.name == video.name]
     assert (video.tags, video.description) == (last.tags, last.description)
-    assert [row.name for row in await videos.of_user(one.user_id, 5, None, None)] == [last.name]
+    assert [row.name for row in await videos.of_user(one.user_id, 5, None)] == [last.name]
     for each in words:
         traces = list(cql.execute("SELECT videoid FROM videos_by_tag WHERE tag = %s", (f"{each}t",)))
         for trace in (each, f"{each}t", f"{each}d"):
@@ -143,18 +152,18 @@ async def test_of_several_forms_submitted_at_once_only_the_last_leaves_traces(
 
 
 async def test_after_truncate_the_same_ids_start_anew(
-    videos: VideoCatalogRepository, database: Database, cql: Session
+    videos: VideoCatalogRepository, submissions: Submissions, database: Database, cql: Session
 ) -> None:
     old, new = word(), word()
     one = submission(old, tags=frozenset({old}))
-    await videos.submit(one)
+    await submissions.submit(one)
     before = await videos.video(one.video_id)
     for table in ("videos", "user_videos", "latest_videos", "videos_by_tag", "tags_by_letter"):
         cql.execute(f"TRUNCATE {table}")
     assert not await found(database, old)
     assert not await Suggester(SearchRepository(database)).suggest(old, 5)
-    again = one._replace(user_id=uuid4(), name=f"{new} x", tags=frozenset())
-    await videos.submit(again)
+    again = replace(one, user_id=uuid4(), name=f"{new} x", tags=frozenset())
+    await submissions.submit(again)
     after = await videos.video(one.video_id)
     assert before is not None
     assert after is not None
@@ -165,14 +174,14 @@ async def test_after_truncate_the_same_ids_start_anew(
     assert await Suggester(SearchRepository(database)).suggest(new, 5) == [new]
 
 
-async def test_another_users_video_stays_as_it_is(videos: VideoCatalogRepository) -> None:
+async def test_another_users_video_stays_as_it_is(videos: VideoCatalogRepository, submissions: Submissions) -> None:
     one = submission("mine")
-    await videos.submit(one)
+    await submissions.submit(one)
     before = await videos.video(one.video_id)
     with pytest.raises(AlreadyExists):
-        await videos.submit(one._replace(user_id=uuid4(), name="taken over"))
+        await submissions.submit(replace(one, user_id=uuid4(), name="taken over"))
     assert await videos.video(one.video_id) == before
-    await videos.submit(one)  # and no claim was left behind
+    await submissions.submit(one)  # and no claim was left behind
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -183,10 +192,10 @@ async def test_a_submit_that_was_killed_anywhere_shows_nothing_or_all_and_is_com
     name = word()
     one = submission(name, tags=frozenset({f"{name}t"}), description=f"{word()} told")
     with pytest.raises(Killed):
-        await VideoCatalogRepository(KilledAt(database, number, after)).submit(one)  # type: ignore[arg-type]  # it passes everything on
+        await Submissions(VideoCatalogRepository(KilledAt(database, number, after))).submit(one)  # type: ignore[arg-type]  # it passes everything on
     assert len(dates(cql, one.video_id, one.user_id)) in (0, 3)
     assert len(await found(database, name)) == (1 if dates(cql, one.video_id, one.user_id) else 0)
-    await VideoCatalogRepository(database).submit(one)
+    await Submissions(VideoCatalogRepository(database)).submit(one)
     assert len(dates(cql, one.video_id, one.user_id)) == 3
     assert len(set(dates(cql, one.video_id, one.user_id))) == 1
     assert await found(database, name) == [one.video_id]
@@ -194,7 +203,7 @@ async def test_a_submit_that_was_killed_anywhere_shows_nothing_or_all_and_is_com
 
 @pytest.mark.parametrize("letter", ["d", "é", "名", "🎬"])
 async def test_the_largest_video_is_written_in_batches_that_any_cluster_takes(
-    videos: VideoCatalogRepository, database: Database, cql: Session, letter: str
+    videos: VideoCatalogRepository, submissions: Submissions, database: Database, cql: Session, letter: str
 ) -> None:
     last = word()
     one = submission(
@@ -203,18 +212,18 @@ async def test_the_largest_video_is_written_in_batches_that_any_cluster_takes(
         tags=frozenset(f"{number:03d}{letter * 197}" for number in range(100)),
         location=letter * 1000,
     )
-    await videos.submit(one)
+    await submissions.submit(one)
     video = await videos.video(one.video_id)
     assert video is not None
     assert (video.description, video.tags) == (one.description, one.tags)
     assert await found(database, last) == [one.video_id]
     assert MAX_BATCH_BYTES < 50 * 1024
-    renamed = one._replace(name="short", description="", tags=frozenset())
-    await videos.submit(renamed)
+    renamed = replace(one, name="short", description="", tags=frozenset())
+    await submissions.submit(renamed)
     assert not await found(database, last)
 
 
-async def test_videos_of_one_moment_are_each_listed_once_whatever_the_page(
+async def test_videos_of_one_date_are_each_listed_once_whatever_the_page(
     videos: VideoCatalogRepository, cql: Session
 ) -> None:
     user_id, timestamp = uuid4(), now()
@@ -224,29 +233,22 @@ async def test_videos_of_one_moment_are_each_listed_once_whatever_the_page(
             "INSERT INTO user_videos (userid, added_date, videoid, name, preview_image_location) VALUES (%s, %s, %s, 'n', 'p')",
             (user_id, when, video_id),
         )
-    whole = [(row.added_date, UUID(row.video_id)) for row in await videos.of_user(user_id, 100, None, None)]
+    whole = [(row.added_date, UUID(row.video_id)) for row in await videos.of_user(user_id, 100, None)]
     assert sorted(whole) == sorted(rows)
     for size in (1, 2, 3, 5, 16):
         paged: list[tuple[datetime, UUID]] = []
-        place: Place | None = None
-        while page := await videos.of_user(user_id, size, None, place):
+        start: Start | None = None
+        while page := await videos.of_user(user_id, size, start):
             paged += [(row.added_date, UUID(row.video_id)) for row in page]
-            place = Place(*paged[-1])
+            start = Start(ListKey(*paged[-1]), inclusive=False)
         assert paged == whole, size
-    start = Place(*whole[7])
-    assert [UUID(row.video_id) for row in await videos.of_user(user_id, 100, start, None)] == [
-        each for _, each in whole[7:]
-    ]
-    assert [UUID(row.video_id) for row in await videos.of_user(user_id, 100, start, Place(*whole[9]))] == [
-        each for _, each in whole[10:]
-    ]
-    assert [UUID(row.video_id) for row in await videos.of_user(user_id, 100, start, Place(*whole[3]))] == [
-        each for _, each in whole[7:]
-    ]
-    same_moment = [each for when, each in whole if when <= whole[7][0]]
-    assert [
-        UUID(row.video_id) for row in await videos.of_user(user_id, 100, Place(whole[7][0], None), None)
-    ] == same_moment
+    for start, expected in (
+        (Start(ListKey(*whole[7]), inclusive=True), whole[7:]),
+        (Start(ListKey(*whole[7]), inclusive=False), whole[8:]),
+        (Start(ListKey(whole[7][0], None), inclusive=True), [row for row in whole if row[0] <= whole[7][0]]),
+    ):
+        rest = await videos.of_user(user_id, 100, start)
+        assert [UUID(row.video_id) for row in rest] == [video_id for _, video_id in expected]
 
 
 async def test_the_latest_walk_back_over_days_without_videos_to_the_end_of_the_window(
@@ -262,43 +264,45 @@ async def test_the_latest_walk_back_over_days_without_videos_to_the_end_of_the_w
             " VALUES (%s, %s, %s, %s, 'n', 'p')",
             (f"{timestamp:%Y%m%d}", *rows[-1], uuid4()),
         )
-    whole = [(row.added_date, UUID(row.video_id)) for row in await videos.latest(100, 30, None, None)]
+    whole = [(row.added_date, UUID(row.video_id)) for row in await latest_videos(videos, 100, 30, None)]
     assert sorted(whole) == sorted(rows[:-1])
     assert [when for when, _ in whole] == sorted((when for when, _ in whole), reverse=True)
     for size in (1, 2, 3, 7):
         paged: list[tuple[datetime, UUID]] = []
-        place: Place | None = None
-        while page := await videos.latest(size, 30, None, place):
+        start: Start | None = None
+        while page := await latest_videos(videos, size, 30, start):
             paged += [(row.added_date, UUID(row.video_id)) for row in page]
-            place = Place(*paged[-1])
+            start = Start(ListKey(*paged[-1]), inclusive=False)
         assert paged == whole, size
-    assert len(await videos.latest(100, 50, None, None)) == 9
-    assert not await videos.latest(100, 30, Place(*rows[-1]), None)
+    assert len(await latest_videos(videos, 100, 50, None)) == 9
+    assert not await latest_videos(videos, 100, 30, Start(ListKey(*rows[-1]), inclusive=True))
 
 
-async def test_added_dates_of_one_process_rise(videos: VideoCatalogRepository) -> None:
+async def test_added_dates_of_one_process_rise(videos: VideoCatalogRepository, submissions: Submissions) -> None:
     several = [submission() for _ in range(20)]
-    await asyncio.gather(*(videos.submit(each) for each in several))
+    await asyncio.gather(*(submissions.submit(each) for each in several))
     given = [video.added_date for each in several if (video := await videos.video(each.video_id))]
     assert len(set(given)) == 20
 
 
-async def test_no_added_date_is_a_whole_second(videos: VideoCatalogRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_added_date_is_a_whole_second(
+    videos: VideoCatalogRepository, submissions: Submissions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = now().replace(microsecond=0)
-    monkeypatch.setattr("services.video_catalog.repository.now", lambda: whole)
+    monkeypatch.setattr("services.video_catalog.submissions.now", lambda: whole)
     several = [submission() for _ in range(2)]
     for each in several:
-        await videos.submit(each)
+        await submissions.submit(each)
     given = [video.added_date - whole for each in several if (video := await videos.video(each.video_id))]
     assert given == [timedelta(milliseconds=1), timedelta(milliseconds=2)]
 
 
 async def test_everything_is_restored_from_the_row_alone(
-    videos: VideoCatalogRepository, database: Database, cql: Session
+    submissions: Submissions, database: Database, cql: Session
 ) -> None:
     name = word()
     one = submission(name, tags=frozenset({f"{name}t"}))
-    await videos.submit(one)
+    await submissions.submit(one)
     for table in (
         "video_words",
         "word_spellings",
@@ -310,27 +314,29 @@ async def test_everything_is_restored_from_the_row_alone(
     ):
         cql.execute(f"TRUNCATE {table}")
     assert not await found(database, name)
-    assert await VideoCatalogRepository(database).restore(one.video_id)
+    assert await Submissions(VideoCatalogRepository(database)).restore(one.video_id)
     assert len(dates(cql, one.video_id, one.user_id)) == 3
     assert await found(database, name) == [one.video_id]
     assert await found(database, name[:-1]) == [one.video_id]
     assert await Suggester(SearchRepository(database)).suggest(name, 5) == [name, f"{name}t"]
-    assert not await videos.restore(uuid4())
+    assert not await submissions.restore(uuid4())
 
 
-async def test_a_row_that_is_only_half_a_video_is_none(videos: VideoCatalogRepository, cql: Session) -> None:
+async def test_a_row_that_is_only_half_a_video_is_none(
+    videos: VideoCatalogRepository, submissions: Submissions, cql: Session
+) -> None:
     one = submission()
     cql.execute("INSERT INTO videos (videoid, description) VALUES (%s, 'half')", (one.video_id,))
     assert await videos.video(one.video_id) is None
     assert await videos.previews([one.video_id]) == {}
-    await videos.submit(one)
+    await submissions.submit(one)
     assert set(await videos.previews([one.video_id])) == {one.video_id}
 
 
 async def test_a_claim_whose_answer_was_lost_is_known_as_ours(database: Database, cql: Session) -> None:
     one = submission()
     lost = ClaimAnswersLost(database)
-    await VideoCatalogRepository(lost).submit(one)
+    await Submissions(VideoCatalogRepository(lost)).submit(one)
     assert lost.lost == 2
     assert len(dates(cql, one.video_id, one.user_id)) == 3
     assert not list(cql.execute("SELECT claim FROM video_claims WHERE videoid = %s", (one.video_id,)))

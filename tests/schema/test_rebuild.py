@@ -17,6 +17,7 @@ from infra.layout import ROOT
 from infra.processes import Process, wait_until
 from schema.upgrade import apply
 from services.ratings import repository as ratings
+from services.ratings.tally import Tally
 from tests.processes import run_module
 
 NUMBER = 40
@@ -140,7 +141,7 @@ async def test_ratings_given_while_totals_are_reckoned_anew_are_counted(
     )
     try:
         await database.prepare(ratings.STATEMENTS)
-        one, other = ratings.RatingsRepository(database), ratings.RatingsRepository(database)
+        one, other = (Tally(ratings.RatingsRepository(database)) for _ in range(2))
         voters = [uuid4() for _ in range(10)]
         work: list[Any] = [one.rate(loaded.rated, voter, 2) for voter in voters]
         work += [other.restore(loaded.rated) for _ in range(3)]

@@ -14,7 +14,7 @@ from grpc_discovery.serving.deadlines import set_time_left
 from protos import ratings_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.ratings_pb2_grpc import RatingsServiceStub, add_RatingsServiceServicer_to_server
-from services.ratings.grouping import MAX_IN_ONE_WRITE, Grouping, OutcomeUnknown
+from services.ratings.coalescing import MAX_IN_ONE_WRITE, Coalescing, OutcomeUnknown
 from services.ratings.repository import Totals
 from services.ratings.servicer import RatingsServicer
 from tests.services.serving import bad_fields, serving
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 
 
 class RatingsInADict:
-    """What the repository does, in memory."""
+    """What Tally and its repository do, in memory."""
 
     def __init__(self) -> None:
-        self.ratings: dict[tuple[UUID, UUID], int] = {}
+        self.by_user: dict[tuple[UUID, UUID], int] = {}
+        self.ratings = self
 
     async def rate(self, video_id: UUID, user_id: UUID, rating: int) -> None:
-        self.ratings[video_id, user_id] = rating
+        self.by_user[video_id, user_id] = rating
 
     async def totals(self, video_id: UUID) -> Totals:
-        of_video = [rating for (video, _), rating in self.ratings.items() if video == video_id]
+        of_video = [rating for (video, _), rating in self.by_user.items() if video == video_id]
         return Totals(len(of_video), sum(of_video))
 
     async def rating_by(self, video_id: UUID, user_id: UUID) -> int:
-        return self.ratings.get((video_id, user_id), 0)
+        return self.by_user.get((video_id, user_id), 0)
 
 
 @pytest.fixture
@@ -100,10 +101,10 @@ class Writes:
 
 async def test_ratings_that_wait_for_one_write_share_the_next() -> None:
     writes, video = Writes(), uuid4()
-    grouping = Grouping(writes)
-    tasks = [asyncio.create_task(grouping.write(video, uuid4(), 3))]
+    coalescing = Coalescing(writes)
+    tasks = [asyncio.create_task(coalescing.write(video, uuid4(), 3))]
     await writes.begun.wait()
-    tasks += [asyncio.create_task(grouping.write(video, uuid4(), 3)) for _ in range(MAX_IN_ONE_WRITE + 1)]
+    tasks += [asyncio.create_task(coalescing.write(video, uuid4(), 3)) for _ in range(MAX_IN_ONE_WRITE + 1)]
     await asyncio.sleep(0)
     writes.go_on.set()
     await asyncio.gather(*tasks)
@@ -112,8 +113,8 @@ async def test_ratings_that_wait_for_one_write_share_the_next() -> None:
 
 async def test_of_two_ratings_by_one_user_in_one_write_the_later_wins() -> None:
     writes, video, user = Writes(), uuid4(), uuid4()
-    grouping = Grouping(writes)
-    tasks = [asyncio.create_task(grouping.write(video, user, rating)) for rating in (1, 2, 5)]
+    coalescing = Coalescing(writes)
+    tasks = [asyncio.create_task(coalescing.write(video, user, rating)) for rating in (1, 2, 5)]
     writes.go_on.set()
     await asyncio.gather(*tasks)
     assert writes.made == [{user: 5}]
@@ -122,33 +123,33 @@ async def test_of_two_ratings_by_one_user_in_one_write_the_later_wins() -> None:
 async def test_a_write_that_lost_or_whose_outcome_is_unknown_is_made_again() -> None:
     writes, user = Writes(False, OutcomeUnknown("?"), False), uuid4()
     writes.go_on.set()
-    await Grouping(writes).write(uuid4(), user, 4)
+    await Coalescing(writes).write(uuid4(), user, 4)
     assert writes.made == [{user: 4}] * 4
 
 
 async def test_a_database_that_is_away_fails_all_that_wait_at_once() -> None:
     writes, video = Writes(Unavailable("away")), uuid4()
-    grouping = Grouping(writes)
-    tasks = [asyncio.create_task(grouping.write(video, uuid4(), 3)) for _ in range(3)]
+    coalescing = Coalescing(writes)
+    tasks = [asyncio.create_task(coalescing.write(video, uuid4(), 3)) for _ in range(3)]
     writes.go_on.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
-    await grouping.write(video, uuid4(), 3)  # and the next call begins anew
+    await coalescing.write(video, uuid4(), 3)  # and the next call begins anew
 
 
 async def test_a_caller_whose_deadline_passes_while_waiting_is_not_written() -> None:
     writes, video, in_time, late = Writes(), uuid4(), uuid4(), uuid4()
-    grouping = Grouping(writes)
-    first = asyncio.create_task(grouping.write(video, in_time, 3))
+    coalescing = Coalescing(writes)
+    first = asyncio.create_task(coalescing.write(video, in_time, 3))
     await writes.begun.wait()
 
     async def hurried() -> None:
         set_time_left(0.02)
-        await grouping.write(video, late, 3)
+        await coalescing.write(video, late, 3)
 
     with pytest.raises(DeadlineExceeded):
         await asyncio.create_task(hurried())
     writes.go_on.set()
     await first
-    await grouping.write(video, in_time, 4)
+    await coalescing.write(video, in_time, 4)
     assert not any(late in made for made in writes.made)

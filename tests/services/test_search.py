@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -147,7 +148,7 @@ async def test_a_video_that_is_gone_or_lost_the_word_is_not_found(
     tables.submit(a_video("giraffe lion", video_id=UUID(int=5), added_date=datetime(2026, 2, 2)))
     assert await names(stub, "lion") == ["giraffe lion"]
     row = tables.rows[UUID(int=5)]
-    tables.rows[UUID(int=5)] = row._replace(name="changed behind our back")
+    tables.rows[UUID(int=5)] = replace(row, name="changed behind our back")
     assert await names(stub, "lion") == []
 
 

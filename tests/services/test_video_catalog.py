@@ -1,7 +1,7 @@
 """VideoCatalogService over the wire, on videos kept in a dict."""
 
 from collections.abc import AsyncIterator, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -10,12 +10,13 @@ import pytest
 from grpc import aio
 
 from common.database import IdText
+from common.timestamps import now
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.video_catalog_pb2_grpc import VideoCatalogServiceStub, add_VideoCatalogServiceServicer_to_server
-from services.video_catalog.repository import LatestVideoRow, Place, PreviewRow, Submission, UserVideoRow
+from services.video_catalog.repository import LatestVideoRow, PreviewRow, Start, UserVideoRow
 from services.video_catalog.servicer import VideoCatalogServicer
-from services.video_catalog.writing import Video
+from services.video_catalog.video import Submission, Video
 from tests.services.serving import bad_fields, serving
 
 if TYPE_CHECKING:
@@ -23,28 +24,24 @@ if TYPE_CHECKING:
 
 
 class VideosInADict:
-    """What the repository does, in memory; the oldest video was submitted first, one a minute."""
+    """What the repository does, in memory."""
 
     def __init__(self) -> None:
         self.videos: dict[UUID, Video] = {}
-
-    async def submit(self, submission: Submission) -> None:
-        when = datetime(2026, 1, 1) + timedelta(minutes=len(self.videos))
-        self.videos[submission.video_id] = Video(*submission, added_date=when)
 
     async def video(self, video_id: UUID) -> Video | None:
         return self.videos.get(video_id)
 
     async def previews(self, video_ids: Iterable[UUID]) -> dict[UUID, PreviewRow]:
-        return {each: self._preview(self.videos[each]) for each in video_ids if each in self.videos}
+        return {video_id: self._preview(self.videos[video_id]) for video_id in video_ids if video_id in self.videos}
 
-    async def of_user(self, user_id: UUID, limit: int, start: Place | None, after: Place | None) -> list[UserVideoRow]:
+    async def of_user(self, user_id: UUID, limit: int, start: Start | None) -> list[UserVideoRow]:
         rows = [self._preview(video) for video in self.videos.values() if video.user_id == user_id]
-        return [UserVideoRow(IdText(str(row.video_id)), *row[1:4]) for row in self._behind(rows, start, after)[:limit]]
+        return [UserVideoRow(IdText(str(row.video_id)), *row[1:4]) for row in self._from(start, rows)[:limit]]
 
-    async def latest(self, limit: int, days: int, start: Place | None, after: Place | None) -> list[LatestVideoRow]:
-        rows = [self._preview(video) for video in self.videos.values()]
-        return [LatestVideoRow(IdText(str(row.video_id)), *row[1:]) for row in self._behind(rows, start, after)[:limit]]
+    async def of_day(self, day: str, limit: int, start: Start | None = None) -> list[LatestVideoRow]:
+        rows = [self._preview(video) for video in self.videos.values() if f"{video.added_date:%Y%m%d}" == day]
+        return [LatestVideoRow(IdText(str(row.video_id)), *row[1:]) for row in self._from(start, rows)[:limit]]
 
     @staticmethod
     def _preview(video: Video) -> PreviewRow:
@@ -57,10 +54,23 @@ class VideosInADict:
         )
 
     @staticmethod
-    def _behind(rows: list[PreviewRow], start: Place | None, after: Place | None) -> list[PreviewRow]:
+    def _from(start: Start | None, rows: list[PreviewRow]) -> list[PreviewRow]:
         rows.sort(key=lambda row: row.added_date, reverse=True)
-        rows = [row for row in rows if after is None or row.added_date < after.added_date]
-        return [row for row in rows if start is None or row.added_date <= start.added_date]
+        if start is None:
+            return rows
+        first = start.key.added_date
+        return [row for row in rows if row.added_date < first or (start.inclusive and row.added_date == first)]
+
+
+class SubmissionsToADict:
+    """What Submissions does, in memory; the oldest video was submitted first, one a minute, all of them today."""
+
+    def __init__(self, videos: VideosInADict) -> None:
+        self.videos = videos
+
+    async def submit(self, submission: Submission) -> None:
+        when = now().replace(hour=0, minute=0, second=0) + timedelta(minutes=len(self.videos.videos))
+        self.videos.videos[submission.video_id] = Video(**vars(submission), added_date=when)
 
 
 @pytest.fixture
@@ -70,7 +80,7 @@ def videos() -> VideosInADict:
 
 @pytest.fixture
 async def stub(videos: VideosInADict) -> AsyncIterator["VideoCatalogServiceAsyncStub"]:
-    servicer = VideoCatalogServicer(videos, "key", 30)  # type: ignore[arg-type]  # a fake
+    servicer = VideoCatalogServicer(SubmissionsToADict(videos), "key", 30)  # type: ignore[arg-type]  # a fake
     async with serving(servicer, add_VideoCatalogServiceServicer_to_server) as channel:
         yield VideoCatalogServiceStub(channel)
 

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from language.spelling import spelling_keys
 from services.search.repository import NamedRow, Posting, SampleRow, TermRow, VideoRow
-from services.video_catalog.writing import (
+from services.video_catalog.index_plan import (
     DELETE_WORD,
     INSERT_SUGGESTED_WORD,
     INSERT_WORD,
-    Video,
     spelling_steps,
     steps_to_write,
 )
+from services.video_catalog.video import Video
 
 
 class WordTables:

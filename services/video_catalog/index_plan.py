@@ -1,8 +1,8 @@
-"""What writing a video comes to: the steps on all the tables that show or find it, sorted into what is written when.
+"""The plan of writing a video: the steps on all tables that show or find it, sorted by when they are written.
 
-    before     hints that no reader takes for true while the video's row does not agree: words of the description
-    together   one logged batch: the row, the lists, the tags, the words of name and tags, and what an older form left in the index
-    after      what of the older form's traces does not fit into that batch; hints too
+    before     hints, which no reader trusts until the video's row agrees: words of the description
+    together   one logged batch: the row, the lists, the tags, the words of name and tags, and the removal of an older form's index entries
+    after      removals of the older form that do not fit into that batch; they only remove hints
 
 A cluster refuses logged batches above 50 KiB by default, so what would make one too large is moved out of it.
 """
@@ -10,31 +10,17 @@ A cluster refuses logged batches above 50 KiB by default, so what would make one
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from common.database import Values, Write
 from common.timestamps import to_ms
 from language.spelling import spelling_keys
 from language.text import suggested_terms
 from language.word_index import Analysis, analyse, in_name_or_tags, weight
+from services.video_catalog.video import Video
 
 Step = tuple[Write, Values]
 
 MAX_BATCH_BYTES = 36_000
-
-
-class Video(NamedTuple):
-    """A video as the table `videos` holds it."""
-
-    video_id: UUID
-    user_id: UUID
-    name: str
-    description: str
-    location: str
-    location_type: int
-    preview_image_location: str
-    tags: frozenset[str]
-    added_date: datetime
 
 
 class Steps(NamedTuple):
@@ -93,7 +79,7 @@ def day_of(timestamp: datetime) -> str:
 
 
 def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
-    """All that writing `video` takes, where `older` is what the database holds of it; and the words that were found in it."""
+    """All steps that write `video`, where `older` is what the database holds of it; and the words that were found in it."""
     found = analyse(video.name, video.tags, video.description)
     shown, text = _shown(video)
     optional = [
@@ -106,8 +92,8 @@ def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
         *_suggestion_steps(video),
     ]
     removals = _removals(video, found, older) if older else []
-    together, late = _fitting([*shown, *removals], MAX_BATCH_BYTES)
-    more, early = _fitting(optional, MAX_BATCH_BYTES - sum(map(_size, together)))
+    together, late = _split_by_size([*shown, *removals], MAX_BATCH_BYTES)
+    more, early = _split_by_size(optional, MAX_BATCH_BYTES - sum(map(_size, together)))
     described = [
         _word_step(INSERT_WORD, video, word, counts)
         for word, counts in found.counts.items()
@@ -117,7 +103,7 @@ def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
 
 
 def steps_to_list(video: Video, older: Video | None) -> tuple[list[Step], Analysis]:
-    """All that finding and listing `video` takes, its own row apart; to restore the other tables from `videos`."""
+    """All steps that make `video` findable and listed, without its own row; they restore the other tables from `videos`."""
     steps, found = steps_to_write(video, older)
     own_row = (INSERT_VIDEO, INSERT_VIDEO_WITHOUT_TEXT, INSERT_TEXT)
     everything = [*steps.before, *steps.together, *steps.after]
@@ -125,7 +111,7 @@ def steps_to_list(video: Video, older: Video | None) -> tuple[list[Step], Analys
 
 
 def spelling_steps(words: Iterable[str]) -> list[Step]:
-    """The steps that make words known as what somebody may have meant to type."""
+    """The steps that let mistyped forms of the words be corrected to them."""
     return [(INSERT_SPELLING, (key, word)) for word in words for key in sorted(spelling_keys(word))]
 
 
@@ -204,12 +190,12 @@ def _suggestion_steps(video: Video) -> Iterator[Step]:
 
 
 def _word_step(write: Write, video: Video, word: str, counts: int) -> Step:
-    place = (word, weight(counts), to_ms(video.added_date), video.video_id)
-    return write, ((*place, counts) if write is INSERT_WORD else place)
+    key = (word, weight(counts), to_ms(video.added_date), video.video_id)
+    return write, ((*key, counts) if write is INSERT_WORD else key)
 
 
 def _removals(video: Video, found: Analysis, older: Video) -> list[Step]:
-    """What the older form of a video left and the new one does not write over."""
+    """The removal of what the older form of a video left and the new one does not overwrite."""
     former = analyse(older.name, older.tags, older.description)
     gone: list[Step] = [(DELETE_VIDEO_BY_TAG, (tag, older.video_id)) for tag in sorted(older.tags - video.tags)]
     for word, counts in former.counts.items():
@@ -222,7 +208,7 @@ def _removals(video: Video, found: Analysis, older: Video) -> list[Step]:
     return gone
 
 
-def _fitting(steps: Iterable[Step], room: int) -> tuple[list[Step], list[Step]]:
+def _split_by_size(steps: Iterable[Step], room: int) -> tuple[list[Step], list[Step]]:
     """The first steps that fit into `room` bytes, and the others."""
     inside: list[Step] = []
     outside: list[Step] = []
@@ -241,5 +227,5 @@ def _value_size(value: Any) -> int:
     if isinstance(value, str):
         return 16 + len(value.encode())
     if isinstance(value, set):
-        return sum(24 + len(each.encode()) for each in value)
+        return sum(24 + len(text.encode()) for text in value)
     return 32
