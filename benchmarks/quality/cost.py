@@ -32,6 +32,8 @@ from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
 from services.search.repository import SearchRepository
 from services.search.results import results
 from services.search.suggestions import Suggester
+from services.suggested_videos.list_keeper import PageRequest
+from services.suggested_videos.list_repository import ListRepository
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import STATEMENTS as SUGGESTED_STATEMENTS
 from services.suggested_videos.repository import SuggestedVideosRepository
@@ -256,21 +258,21 @@ def searches(services: Services, world: World, counted: Counted, count: int) -> 
 
 def recommendations(services: Services, world: World, counted: Counted, count: int) -> list[Asked]:
     """The calls of suggested videos, each twice: first the list is made, then it is kept."""
-    recommender = Recommender(SuggestedVideosRepository(counted))
+    recommender = Recommender(SuggestedVideosRepository(counted), ListRepository(counted))
 
     async def related(of: str) -> Any:
         request = suggested_videos_pb2.GetRelatedVideosRequest(video_id=Uuid(value=of), page_size=PAGE)
         return await services.suggested_videos.GetRelatedVideos(request, timeout=30)
 
     async def related_here(of: str) -> Any:
-        return await recommender.related(UUID(of), PAGE, None, False)
+        return await recommender.related(UUID(of), None, PageRequest(PAGE, None, explain=False))
 
     async def for_person(of: str) -> Any:
         request = suggested_videos_pb2.GetSuggestedForUserRequest(user_id=Uuid(value=of), page_size=PAGE)
         return await services.suggested_videos.GetSuggestedForUser(request, timeout=30)
 
     async def for_person_here(of: str) -> Any:
-        return await recommender.suggested(UUID(of), PAGE, None, False)
+        return await recommender.suggested(UUID(of), None, PageRequest(PAGE, UUID(of), explain=False))
 
     found = []
     for name, one, here, most, name_of in (

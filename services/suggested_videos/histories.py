@@ -9,14 +9,14 @@ from uuid import UUID
 from services.suggested_videos.ranking import History, value_of
 from services.suggested_videos.repository import RatingRow
 
-MAX_OF_PERSON = 400
+MAX_RATINGS = 400
 """Newest ratings of a person that count."""
 
 _MAX_HELD = 500_000
 _SECONDS = 60.0
 
 
-class Source(Protocol):
+class RatingSource(Protocol):
     """Where histories are read."""
 
     async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> Sequence[RatingRow]:
@@ -30,9 +30,9 @@ class _Held(NamedTuple):
 
 
 class Histories:
-    """A bounded memory of histories. Ids of videos are held as numbers, each once: a UUID object is five times as large and slow to compare."""
+    """A bounded cache of histories. Ids of videos are held as numbers, each once: a UUID object is five times as large and slow to compare."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RatingSource) -> None:
         self._source = source
         self._held: OrderedDict[UUID, _Held] = OrderedDict()
         self._numbers: dict[int, int] = {}
@@ -40,15 +40,15 @@ class Histories:
 
     async def of(self, user_ids: Sequence[UUID]) -> list[History]:
         """The histories of people, in their order, empty ones for those who rated nothing."""
-        timestamp = time.monotonic()
+        now = time.monotonic()
         found = {
             user_id: held.history
             for user_id in user_ids
-            if (held := self._held.get(user_id)) is not None and held.until > timestamp
+            if (held := self._held.get(user_id)) is not None and held.until > now
         }
         missing = [user_id for user_id in user_ids if user_id not in found]
         if missing:
-            found |= self._hold(missing, await self._source.rated_by_each(missing, MAX_OF_PERSON), timestamp + _SECONDS)
+            found |= self._hold(missing, await self._source.rated_by_each(missing, MAX_RATINGS), now + _SECONDS)
         for user_id in user_ids:
             if user_id in self._held:
                 self._held.move_to_end(user_id)

@@ -1,6 +1,6 @@
 """The arithmetic of suggestions: pure functions that know neither a database nor a call. Formulas and sources: docs/suggestions.md.
 
-Numbers here were tried on ratings of several hundred people, held-out likings against suggestions; none was fitted finely.
+Numbers here were tried on ratings of several hundred people, held-out likes against suggestions; none was fitted finely.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from uuid import UUID
 from language.text import STOP_WORDS, terms
 
 LIKED = 4
-"""The least rating that is a liking."""
+"""The lowest rating that is a like."""
 
 _VALUES = {1: -0.3, 2: -0.3, 3: 0.3, 4: 1.0, 5: 1.0}
-"""What a rating says of taste. Low ones count against, but less: people watch what they expect to like."""
+"""What a rating says of taste. Low ones count against a video, but less: people watch what they expect to like."""
 
-_RECENT_LIKINGS, _LASTING = 20, 0.3
-"""A liking counts half of what passes after so many newer ones; this share never passes."""
+_RECENT_LIKES, _NEVER_DECAYS = 20, 0.3
+"""After so many newer likes, a like counts half of what decays; this share never decays."""
 
 _REGULARISATION = 150.0
 _STEPS, _ENOUGH = 20, 1e-4
 
 _DAMPING = 20.0
-"""Likings that a video is taken to have beside its own, so that two or three in common are not much."""
+"""Likes that a video is taken to have beside its own, so that two or three in common are not much."""
 
 _TAGS, _WORDS, _AUTHOR = 1.0, 0.3, 0.08
 _OF_DESCRIPTION = 30
@@ -49,17 +49,17 @@ def value_of(rating: int) -> float:
 
 
 def taste(rated: Iterable[tuple[UUID, int]]) -> dict[UUID, float]:
-    """How much each of a person's ratings, newest first, counts: recent likings more."""
+    """How much each of a person's ratings, newest first, counts: recent likes more."""
     weights: dict[UUID, float] = {}
     newer = 0
     for video_id, rating in rated:
-        weights[video_id] = value_of(rating) * (_LASTING + (1 - _LASTING) * 0.5 ** (newer / _RECENT_LIKINGS))
+        weights[video_id] = value_of(rating) * (_NEVER_DECAYS + (1 - _NEVER_DECAYS) * 0.5 ** (newer / _RECENT_LIKES))
         newer += rating >= LIKED
     return weights
 
 
 class Prediction(NamedTuple):
-    """How much a person is expected to like videos, and the videos of his that this comes from."""
+    """How much a person is expected to like videos, and their own likes that this comes from."""
 
     scores: dict[int, float]
     because: dict[int, list[tuple[int, float]]]
@@ -71,8 +71,8 @@ async def predicted(
     """The `limit` videos that a person with the taste `own` is expected to like best, from people who share some of it.
 
     Ridge regression in its dual form: with X the people's ratings (a row for each) and w the taste, scores = X' (X X' + r I)^-1 X w.
-    People who are like each other share their say rather than adding it up, which plain counting of neighbours does not do. The system is
-    solved by conjugate gradients on the sparse rows. It gives way to other calls between two steps.
+    People who are like each other share their weight instead of adding it up, which plain counting of neighbours does not do. The system is
+    solved by conjugate gradients on the sparse rows. It lets other calls run between two steps.
     """
     columns: dict[int, int] = {}
     rows = [([columns.setdefault(video, len(columns)) for video in person.videos], person.values) for person in others]
@@ -119,25 +119,25 @@ async def predicted(
 
 
 def _because(
-    videos: set[int], own: Mapping[int, float], others: Sequence[History], say: Sequence[float]
+    videos: set[int], own: Mapping[int, float], others: Sequence[History], weights: Sequence[float]
 ) -> dict[int, list[tuple[int, float]]]:
-    """For each video the two likings of the person that led to it most: shared with those who like both, by their say."""
+    """For each video the two likes of the person that led to it most: shared with those who like both, by their weights."""
     shares: dict[int, dict[int, float]] = {video: defaultdict(float) for video in videos}
-    heard = sorted(range(len(others)), key=lambda at: -say[at])[:30]
-    for at in heard:
-        if say[at] <= 0:
+    heard = sorted(range(len(others)), key=lambda index: -weights[index])[:30]
+    for index in heard:
+        if weights[index] <= 0:
             break
-        liked = [video for video, value in zip(others[at].videos, others[at].values, strict=True) if value >= 1]
+        liked = [video for video, value in zip(others[index].videos, others[index].values, strict=True) if value >= 1]
         shared = [video for video in liked if own.get(video, 0.0) > 0]
         for video in liked:
             if video in videos:
                 for mine in shared:
-                    shares[video][mine] += say[at] * own[mine]
+                    shares[video][mine] += weights[index] * own[mine]
     return {video: sorted(share.items(), key=lambda pair: (-pair[1], pair[0]))[:2] for video, share in shares.items()}
 
 
 def liked_together(video: int, likers: Sequence[History]) -> dict[int, float]:
-    """How much each other video is liked by those who like `video`. Somebody who likes very many says a little less about each."""
+    """How much each other video is liked by those who like `video`. A person who likes very many says a little less about each."""
     counts: dict[int, float] = defaultdict(float)
     for person in likers:
         liked = [other for other, value in zip(person.videos, person.values, strict=True) if value >= 1]
@@ -148,8 +148,8 @@ def liked_together(video: int, likers: Sequence[History]) -> dict[int, float]:
     return dict(counts)
 
 
-def likings(count: int, total: int) -> float:
-    """About how many of `count` ratings with the sum `total` are likings."""
+def estimated_likes(count: int, total: int) -> float:
+    """About how many of `count` ratings with the sum `total` are likes."""
     return count * min(1.0, max(0.1, (total / count - 2) / 2.2)) if count else 0.0
 
 
@@ -211,7 +211,7 @@ class Likeness(NamedTuple):
 
 def likeness(one: Content, other: Content) -> Likeness:
     """Cosine of the tags, a little for words of the name, less for the author: 1.0 for the same tags alone."""
-    author = sum(one.authors.get(each, 0.0) for each in other.authors)
+    author = sum(one.authors.get(user_id, 0.0) for user_id in other.authors)
     total = sum(map(abs, one.authors.values())) or 1.0
     score = _TAGS * _cosine(one.tags, other.tags) + _WORDS * _cosine(one.words, other.words) + _AUTHOR * author / total
     return Likeness(score, _shared(one.tags, other.tags), _shared(one.words, other.words), author > 0)

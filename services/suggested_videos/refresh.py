@@ -20,8 +20,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from common.database import Database, Select, wait_for_database
 from common.settings import Settings
 from grpc_discovery import logs, open_registry
-from services.suggested_videos.recommender import MAX_LISTED, RELATED, SUGGESTED, Recommender
-from services.suggested_videos.repository import STATEMENTS, ListName, SuggestedVideosRepository
+from services.suggested_videos.list_keeper import RELATED, SUGGESTED
+from services.suggested_videos.list_repository import ListName, ListRepository
+from services.suggested_videos.ranked_list import MAX_LISTED
+from services.suggested_videos.recommender import Recommender
+from services.suggested_videos.repository import STATEMENTS, SuggestedVideosRepository
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _AT_ONCE = 4
@@ -30,14 +33,14 @@ ring, that is every part of the cluster's data once."""
 
 
 class PersonRow(NamedTuple):
-    """Somebody who rated, and the place on the token ring."""
+    """A person who rated, and where they lie on the token ring."""
 
     id: UUID
     token: int
 
 
 class TotalRow(NamedTuple):
-    """A rated video, how often it was rated, and its place on the token ring."""
+    """A rated video, how often it was rated, and where it lies on the token ring."""
 
     id: UUID
     token: int
@@ -97,8 +100,8 @@ async def _refresh(settings: Settings, first: int, last: int) -> None:
 
 async def refresh_part(database: Database, first: int, last: int) -> tuple[int, int]:
     """Compute the lists of all rated videos and all people between two tokens; returns how many of each."""
-    repository = SuggestedVideosRepository(database)
-    recommender = Recommender(repository)
+    lists = ListRepository(database)
+    recommender = Recommender(SuggestedVideosRepository(database), lists)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -107,27 +110,27 @@ async def refresh_part(database: Database, first: int, last: int) -> tuple[int, 
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
 
-        async def walk(description: str, kind: str, places: AsyncIterator[PersonRow] | AsyncIterator[TotalRow]) -> int:
+        async def walk(description: str, kind: str, rows: AsyncIterator[PersonRow] | AsyncIterator[TotalRow]) -> int:
             task = progress.add_task(description, total=last - first + 1, done=0)
             done = 0
             under_way: set[asyncio.Task[int]] = set()
-            async for place in places:
-                under_way.add(asyncio.create_task(recommender.refresh(ListName(kind, place.id))))
+            async for row in rows:
+                under_way.add(asyncio.create_task(recommender.refresh(ListName(kind, row.id))))
                 if len(under_way) >= _AT_ONCE:
                     finished, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                    done += sum(each.result() > 0 for each in finished)
-                    progress.update(task, completed=place.token - first, done=done)
+                    done += sum(task_done.result() > 0 for task_done in finished)
+                    progress.update(task, completed=row.token - first, done=done)
             done += sum(length > 0 for length in await asyncio.gather(*under_way))
             progress.update(task, completed=last - first + 1, done=done)
             return done
 
-        videos = await walk("related videos ", RELATED, _marking(repository, database, first, last))
+        videos = await walk("related videos ", RELATED, _collecting_popular(lists, database, first, last))
         people = await walk("for each person", SUGGESTED, database.scan(PEOPLE, first, last))
     return videos, people
 
 
-async def _marking(
-    repository: SuggestedVideosRepository, database: Database, first: int, last: int
+async def _collecting_popular(
+    lists: ListRepository, database: Database, first: int, last: int
 ) -> AsyncIterator[TotalRow]:
     """The rated videos; those rated most are kept as candidates for what is popular on the way."""
     most_rated: list[tuple[int, UUID]] = []
@@ -135,4 +138,4 @@ async def _marking(
         if row.ratings:
             (heappush if len(most_rated) < MAX_LISTED else heappushpop)(most_rated, (row.ratings, row.id))
         yield row
-    await repository.add_popular(video_id for _, video_id in most_rated)
+    await lists.add_popular(video_id for _, video_id in most_rated)

@@ -1,22 +1,21 @@
-"""What suggestions are made from, and the lists that were made. Every read is bounded, however hot a video or busy a person is.
+"""What suggestions are made from. Every read is bounded, however hot a video or busy a person is.
 
-Ratings, videos, tags and plays belong to other services and are only read; the lists at the end are written here.
+Ratings, videos, tags and plays belong to other services and are only read here; list_repository.py keeps the lists.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from common.database import Database, Select, Values, Write
+from common.database import Database, Select
+from services.suggested_videos.list_repository import LIST_STATEMENTS
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 MAX_KEYS = 200
 """Partitions that one statement asks for; more are asked for in several statements at once."""
-
-_POPULAR_LIST = 0
 
 
 class PreviewRow(NamedTuple):
@@ -71,10 +70,10 @@ class RatedRow(NamedTuple):
     rating: int | None
 
 
-class MomentRow(NamedTuple):
-    """A moment."""
+class NewestRow(NamedTuple):
+    """When a person rated last."""
 
-    timestamp: datetime | None
+    rated_at: datetime | None
 
 
 class TotalsRow(NamedTuple):
@@ -112,44 +111,13 @@ class IdRow(NamedTuple):
     video_id: UUID
 
 
-class ListName(NamedTuple):
-    """What a list is: its kind, and the id of the video or the person it is for."""
-
-    kind: str
-    of: UUID
-
-
-class ListRow(NamedTuple):
-    """A list as it was computed (see the table suggestion_lists)."""
-
-    made_at: datetime
-    checked_at: datetime | None
-    basis: str | None
-    watched: list[UUID] | None
-    watched_ratings: int | None
-    video_ids: list[UUID] | None
-
-
-class ReasonsRow(NamedTuple):
-    """Why each video of a list is in it, as JSON."""
-
-    reasons: str | None
-
-
-class PopularRow(NamedTuple):
-    """A member of the popular videos; without an id where there are none but the marks have been read."""
-
-    video_id: UUID | None
-    folded_until: datetime | None
-
-
 PREVIEWS = Select(
     "SELECT videoid, userid, added_date, name, preview_image_location FROM videos WHERE videoid IN ?", PreviewRow
 )
 CONTENTS = Select("SELECT videoid, userid, name, tags FROM videos WHERE videoid IN ?", ContentRow)
 DESCRIBED = Select("SELECT videoid, userid, name, tags, description FROM videos WHERE videoid IN ?", DescribedRow)
 RATED_BY_USER = Select("SELECT rated_at, videoid, rating FROM user_ratings WHERE userid = ? LIMIT ?", RatedRow)
-NEWEST_OF_USER = Select("SELECT rated_at FROM user_ratings WHERE userid = ? LIMIT 1", MomentRow)
+NEWEST_OF_USER = Select("SELECT rated_at FROM user_ratings WHERE userid = ? LIMIT 1", NewestRow)
 RATED_BY_USERS = Select(
     "SELECT userid, videoid, rating FROM user_ratings WHERE userid IN ? PER PARTITION LIMIT ?", RatingRow
 )
@@ -164,25 +132,8 @@ PLAYS = Select("SELECT videoid, views FROM video_playback_stats WHERE videoid IN
 TAGGED = Select("SELECT tag, videoid FROM videos_by_tag WHERE tag IN ? PER PARTITION LIMIT ?", TaggedRow)
 WITH_WORDS = Select("SELECT word, videoid FROM video_words WHERE word IN ? PER PARTITION LIMIT ?", WordRow)
 OF_AUTHORS = Select("SELECT videoid FROM user_videos WHERE userid IN ? PER PARTITION LIMIT ?", IdRow)
-RATED_MARKS = Select("SELECT videoid FROM rated_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", IdRow)
-PLAYED_MARKS = Select("SELECT videoid FROM played_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", IdRow)
-NEWEST_LIST = Select(
-    "SELECT made_at, checked_at, basis, watched, watched_ratings, videoids FROM suggestion_lists WHERE kind = ? AND id = ? LIMIT 1",
-    ListRow,
-)
-LIST_MADE_AT = Select(
-    "SELECT made_at, checked_at, basis, watched, watched_ratings, videoids FROM suggestion_lists WHERE kind = ? AND id = ? AND made_at = ?",
-    ListRow,
-)
-REASONS = Select("SELECT reasons FROM suggestion_lists WHERE kind = ? AND id = ? AND made_at = ?", ReasonsRow)
-SAVE_LIST = Write(
-    "INSERT INTO suggestion_lists (kind, id, made_at, checked_at, basis, watched, watched_ratings, videoids, reasons) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-CLAIM = Write("INSERT INTO suggestion_refreshes (kind, id, owner) VALUES (?, ?, ?) IF NOT EXISTS USING TTL 30")
-POPULAR = Select("SELECT videoid, folded_until FROM popular_videos WHERE list = ?", PopularRow)
-ADD_POPULAR = Write("INSERT INTO popular_videos (list, videoid) VALUES (?, ?)")
-DROP_POPULAR = Write("DELETE FROM popular_videos WHERE list = ? AND videoid = ?")
-FOLDED_UNTIL = Write("INSERT INTO popular_videos (list, folded_until) VALUES (?, ?)")
+RATED_EVENTS = Select("SELECT videoid FROM rated_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", IdRow)
+PLAYED_EVENTS = Select("SELECT videoid FROM played_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", IdRow)
 
 STATEMENTS = (
     PREVIEWS,
@@ -198,22 +149,14 @@ STATEMENTS = (
     TAGGED,
     WITH_WORDS,
     OF_AUTHORS,
-    RATED_MARKS,
-    PLAYED_MARKS,
-    NEWEST_LIST,
-    LIST_MADE_AT,
-    REASONS,
-    SAVE_LIST,
-    CLAIM,
-    POPULAR,
-    ADD_POPULAR,
-    DROP_POPULAR,
-    FOLDED_UNTIL,
+    RATED_EVENTS,
+    PLAYED_EVENTS,
+    *LIST_STATEMENTS,
 )
 
 
 class SuggestedVideosRepository:
-    """Reads what others know of videos and people, and keeps the lists made of it."""
+    """Reads what the other services know of videos and people."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -251,7 +194,7 @@ class SuggestedVideosRepository:
     async def newest_rating(self, user_id: UUID) -> datetime | None:
         """When a person rated last."""
         row = await self._database.select_one(NEWEST_OF_USER, user_id)
-        return row.timestamp if row else None
+        return row.rated_at if row else None
 
     async def rated_by(self, user_id: UUID, limit: int) -> list[RatedRow]:
         """The newest `limit` ratings of a person, newest first; a video that was rated again may come again."""
@@ -262,7 +205,7 @@ class SuggestedVideosRepository:
         return await self._in_parts(RATED_BY_USERS, user_ids, limit, keys=25)
 
     async def own_ratings(self, user_id: UUID, video_ids: Collection[UUID]) -> dict[UUID, int]:
-        """How a person rates those of the videos that he has rated, as it counts."""
+        """How a person rates those of the videos that they have rated, as it counts."""
         return {
             row.video_id: row.rating
             for row in await self._in_parts(OWN_RATINGS, video_ids, user_id)
@@ -284,64 +227,12 @@ class SuggestedVideosRepository:
 
     # What is popular
 
-    async def marked(self, minutes: Collection[datetime], limit: int) -> set[UUID]:
-        """For each minute the `limit` videos of highest level that were marked as rated often in it, and as many as played often."""
+    async def with_events(self, minutes: Collection[datetime], limit: int) -> set[UUID]:
+        """Of each minute the `limit` videos of highest level with an event of many ratings, and as many with one of many plays."""
         rated, played = await asyncio.gather(
-            *(self._in_parts(marks, minutes, limit, keys=60) for marks in (RATED_MARKS, PLAYED_MARKS))
+            *(self._in_parts(events, minutes, limit, keys=60) for events in (RATED_EVENTS, PLAYED_EVENTS))
         )
         return {row.video_id for row in (*rated, *played)}
-
-    async def popular(self) -> tuple[set[UUID], datetime | None]:
-        """The videos kept as popular, and up to when marks were read for that; None if never."""
-        rows = await self._database.select(POPULAR, _POPULAR_LIST)
-        return {row.video_id for row in rows if row.video_id is not None}, rows[0].folded_until if rows else None
-
-    async def keep_popular(self, added: Iterable[UUID], dropped: Iterable[UUID], folded_until: datetime) -> None:
-        """Change what is kept as popular; the moment goes last, so that a crash only means reading some marks again."""
-        await self.add_popular(added)
-        await self._in_batches([(DROP_POPULAR, (_POPULAR_LIST, video_id)) for video_id in dropped])
-        await self._database.write(FOLDED_UNTIL, _POPULAR_LIST, folded_until)
-
-    async def add_popular(self, video_ids: Iterable[UUID]) -> None:
-        """Keep videos as candidates for what is popular."""
-        await self._in_batches([(ADD_POPULAR, (_POPULAR_LIST, video_id)) for video_id in video_ids])
-
-    async def _in_batches(self, steps: Sequence[tuple[Write, Values]]) -> None:
-        for start in range(0, len(steps), MAX_KEYS):
-            await self._database.batch(steps[start : start + MAX_KEYS])
-
-    # The lists
-
-    async def newest_list(self, name: ListName) -> ListRow | None:
-        """The newest list of a video or a person."""
-        return await self._database.select_one(NEWEST_LIST, *name)
-
-    async def list_made_at(self, name: ListName, made_at: datetime) -> ListRow | None:
-        """The list of a video or a person that was made at that moment."""
-        return await self._database.select_one(LIST_MADE_AT, *name, made_at)
-
-    async def save_list(self, name: ListName, made: ListRow, reasons: str) -> None:
-        """Keep a list for a day."""
-        await self._database.write(
-            SAVE_LIST,
-            *name,
-            made.made_at,
-            made.checked_at,
-            made.basis,
-            made.watched,
-            made.watched_ratings,
-            made.video_ids,
-            reasons,
-        )
-
-    async def reasons(self, name: ListName, made_at: datetime) -> str:
-        """The reasons kept with a list, as JSON."""
-        row = await self._database.select_one(REASONS, *name, made_at)
-        return row.reasons if row and row.reasons else "{}"
-
-    async def claim(self, name: ListName, owner: UUID) -> bool:
-        """Whether this process is the one to refresh a list in the background during the next half minute."""
-        return (await self._database.write_if(CLAIM, *name, owner)).applied
 
     async def _in_parts(
         self, statement: Select[Row], ids: Collection[Any], *values: Any, keys: int = MAX_KEYS

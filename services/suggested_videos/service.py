@@ -2,6 +2,7 @@
 
 from common.service import Service
 from protos.suggested_videos_pb2_grpc import add_SuggestedVideoServiceServicer_to_server
+from services.suggested_videos.list_repository import ListRepository
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import STATEMENTS, SuggestedVideosRepository
 from services.suggested_videos.servicer import SuggestedVideosServicer
@@ -13,7 +14,7 @@ SERVICE = Service(
     port=8501,
     statements=STATEMENTS,
     build=lambda database, settings: SuggestedVideosServicer(
-        Recommender(SuggestedVideosRepository(database)), settings.paging_key
+        Recommender(SuggestedVideosRepository(database), ListRepository(database)), settings.paging_key
     ),
     register=add_SuggestedVideoServiceServicer_to_server,
 )

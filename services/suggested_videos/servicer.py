@@ -9,7 +9,8 @@ from common.timestamps import from_ms, timestamp_message, to_ms
 from protos import suggested_videos_pb2 as messages
 from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceServicer
 from services.explanation import explain, explanation_wanted
-from services.suggested_videos.recommender import Page, Recommender
+from services.suggested_videos.list_keeper import RELATED, ListCursor, Page, PageRequest
+from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import PreviewRow
 
 
@@ -29,13 +30,13 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
         video_id, size = reader.uuid("video_id"), reader.page_size()
         token = cast(tuple[int, int] | None, reader.cursor(self._related_page_tokens, str(video_id), "video_id"))
         reader.raise_if_invalid()
-        position = (from_ms(token[0]), token[1]) if token else None
-        page = await self._recommender.related(video_id, size, position, explanation_wanted(context))
+        cursor = ListCursor(RELATED, from_ms(token[0]), token[1]) if token else None
+        page = await self._recommender.related(video_id, cursor, PageRequest(size, None, explanation_wanted(context)))
         _explain(page, context)
         return messages.GetRelatedVideosResponse(
             video_id=request.video_id,
             videos=[_preview(row) for row in page.videos],
-            paging_state=self._related_page_tokens.write(str(video_id), (to_ms(page.next[1]), page.next[2]))
+            paging_state=self._related_page_tokens.write(str(video_id), (to_ms(page.next.made_at), page.next.offset))
             if page.next
             else "",
         )
@@ -43,19 +44,20 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
     async def GetSuggestedForUser(
         self, request: messages.GetSuggestedForUserRequest, context: Any
     ) -> messages.GetSuggestedForUserResponse:
-        """A page of videos for a person, none that he has rated or submitted; of popular ones for somebody unknown."""
+        """A page of videos for a person, none that they have rated or submitted; of popular ones for an unknown user."""
         reader = RequestReader(request)
         user_id, size = reader.uuid("user_id"), reader.page_size()
         token = cast(tuple[str, int, int] | None, reader.cursor(self._suggested_page_tokens, str(user_id), "user_id"))
         reader.raise_if_invalid()
-        position = (token[0], from_ms(token[1]), token[2]) if token else None
-        page = await self._recommender.suggested(user_id, size, position, explanation_wanted(context))
+        cursor = ListCursor(token[0], from_ms(token[1]), token[2]) if token else None
+        wanted = PageRequest(size, user_id, explanation_wanted(context))
+        page = await self._recommender.suggested(user_id, cursor, wanted)
         _explain(page, context)
         return messages.GetSuggestedForUserResponse(
             user_id=request.user_id,
             videos=[_preview(row) for row in page.videos],
             paging_state=self._suggested_page_tokens.write(
-                str(user_id), (page.next[0], to_ms(page.next[1]), page.next[2])
+                str(user_id), (page.next.kind, to_ms(page.next.made_at), page.next.offset)
             )
             if page.next
             else "",

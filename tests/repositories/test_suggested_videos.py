@@ -11,9 +11,11 @@ import pytest
 from common.database import Database, Statement, Write
 from common.ids import cassandra_uuid_order
 from common.timestamps import now
+from services.suggested_videos.list_keeper import PageRequest
+from services.suggested_videos.list_repository import ListName, ListRepository, ListRow
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.refresh import PEOPLE, RATED_VIDEOS, refresh_part, ring_part
-from services.suggested_videos.repository import STATEMENTS, ListName, ListRow, SuggestedVideosRepository
+from services.suggested_videos.repository import STATEMENTS, SuggestedVideosRepository
 
 OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
 
@@ -40,6 +42,11 @@ async def database(open_database: OpenDatabase) -> Database:
 @pytest.fixture
 def repository(database: Database) -> SuggestedVideosRepository:
     return SuggestedVideosRepository(database)
+
+
+@pytest.fixture
+def lists(database: Database) -> ListRepository:
+    return ListRepository(database)
 
 
 async def new_video(database: Database, *tags: str) -> UUID:
@@ -119,65 +126,63 @@ async def test_videos_are_found_by_tags_and_words(database: Database, repository
 
 
 async def test_what_is_popular_is_found_by_its_marks_and_kept(
-    database: Database, repository: SuggestedVideosRepository
+    database: Database, repository: SuggestedVideosRepository, lists: ListRepository
 ) -> None:
     rated, played, minute = await new_video(database), await new_video(database), now().replace(second=0, microsecond=0)
     await database.write(RATED_MARK, minute, 3, rated)
     await database.write(PLAYED_MARK, minute - timedelta(minutes=70), 4, played)
     minutes = [minute - timedelta(minutes=back) for back in range(90)]
-    assert {rated, played} <= await repository.marked(minutes, 200)
+    assert {rated, played} <= await repository.with_events(minutes, 200)
     await database.write(PLAY, played)
     assert (await repository.plays([rated, played])) == {played: 1}
-    await repository.keep_popular([rated, played], [], minute)
-    await repository.keep_popular([], [played], minute)
-    members, folded_until = await repository.popular()
+    await lists.keep_popular([rated, played], [], minute)
+    await lists.keep_popular([], [played], minute)
+    members, folded_until = await lists.popular()
     assert rated in members
     assert played not in members
     assert folded_until == minute
 
 
-async def test_lists_are_kept_side_by_side_and_the_newest_is_found(repository: SuggestedVideosRepository) -> None:
+async def test_lists_are_kept_side_by_side_and_the_newest_is_found(lists: ListRepository) -> None:
     name, timestamp = ListName("related", uuid4()), now()
     older = ListRow(timestamp, timestamp, "a", [uuid4()], 3, [uuid4(), uuid4()])
     newer = older._replace(made_at=timestamp + timedelta(milliseconds=1), video_ids=[])
-    await repository.save_list(name, newer, "{}")
-    await repository.save_list(name, older, '{"x":{}}')
-    assert await repository.list_made_at(name, older.made_at) == older
-    newest = await repository.newest_list(name)
+    await lists.save_list(name, newer, "{}")
+    await lists.save_list(name, older, '{"x":{}}')
+    assert await lists.list_made_at(name, older.made_at) == older
+    newest = await lists.newest_list(name)
     assert newest is not None
     assert (newest.made_at, newest.video_ids) == (newer.made_at, [])
-    assert await repository.reasons(name, older.made_at) == '{"x":{}}'
-    assert await repository.newest_list(ListName("suggested", name.of)) is None
+    assert await lists.reasons(name, older.made_at) == '{"x":{}}'
+    assert await lists.newest_list(ListName("suggested", name.of)) is None
 
 
-async def test_one_instance_at_a_time_refreshes_a_list(repository: SuggestedVideosRepository) -> None:
+async def test_one_instance_at_a_time_refreshes_a_list(lists: ListRepository) -> None:
     name = ListName("related", uuid4())
-    assert sum(await asyncio.gather(*(repository.claim(name, uuid4()) for _ in range(5)))) == 1
+    assert sum(await asyncio.gather(*(lists.claim(name, uuid4()) for _ in range(5)))) == 1
 
 
 async def test_a_list_is_made_kept_and_paged_through_on_cassandra(
-    database: Database, repository: SuggestedVideosRepository
+    database: Database, repository: SuggestedVideosRepository, lists: ListRepository
 ) -> None:
     tag, people = uuid4().hex, [uuid4() for _ in range(6)]
     videos = [await new_video(database, tag) for _ in range(6)]
     for video in videos[:4]:
         await rate(database, video, dict.fromkeys(people, 5))
-    recommender, user = Recommender(repository), uuid4()
+    recommender, user = Recommender(repository, lists), uuid4()
     await rate(database, videos[0], {**dict.fromkeys(people, 5), user: 5})
-    first = await recommender.suggested(user, 2, None, True)
+    first = await recommender.suggested(user, None, PageRequest(2, user, explain=True))
     assert {row.video_id for row in first.videos} < set(videos[1:4])
     assert set(first.reasons) >= {str(row.video_id) for row in first.videos}
     assert first.next is not None
-    rest = await Recommender(repository).suggested(user, 1000, first.next, False)
+    rest = await Recommender(repository, lists).suggested(user, first.next, PageRequest(1000, user, explain=False))
     found = [row.video_id for row in (*first.videos, *rest.videos)]
     assert set(found) >= set(videos[1:])
     assert len(found) == len(set(found))
     assert videos[0] not in found
 
 
-async def test_refresh_makes_every_list_of_its_part_of_the_ring(
-    database: Database, repository: SuggestedVideosRepository
-) -> None:
+async def test_refresh_makes_every_list_of_its_part_of_the_ring(database: Database, lists: ListRepository) -> None:
     tag, user = uuid4().hex, uuid4()
     videos = [await new_video(database, tag) for _ in range(3)]
     for video in videos[:2]:
@@ -185,10 +190,10 @@ async def test_refresh_makes_every_list_of_its_part_of_the_ring(
     for number in (1, 2, 3):
         await refresh_part(database, *ring_part(number, 3))
     for video in videos[:2]:
-        related = await repository.newest_list(ListName("related", video))
+        related = await lists.newest_list(ListName("related", video))
         assert related is not None
         assert set(related.video_ids or []) >= {*videos} - {video}
-    suggested = await repository.newest_list(ListName("suggested", user))
+    suggested = await lists.newest_list(ListName("suggested", user))
     assert suggested is not None
     assert videos[2] in (suggested.video_ids or [])
 

@@ -9,11 +9,10 @@ from uuid import UUID
 from common.ids import cassandra_uuid_order
 from common.timestamps import now
 from language.text import terms
+from services.suggested_videos.list_repository import ListName, ListRow
 from services.suggested_videos.repository import (
     ContentRow,
     DescribedRow,
-    ListName,
-    ListRow,
     PreviewRow,
     RatedRow,
     RatingRow,
@@ -24,14 +23,14 @@ from services.suggested_videos.repository import (
 
 
 class SuggestionsInDicts:
-    """A SuggestedVideosRepository without a database."""
+    """A SuggestedVideosRepository and a ListRepository without a database."""
 
     def __init__(self) -> None:
         self.videos: dict[UUID, DescribedRow] = {}
         self.ratings: dict[UUID, dict[UUID, int]] = defaultdict(dict)
         self.log: dict[UUID, list[RatedRow]] = defaultdict(list)
         self.views: Counter[UUID] = Counter()
-        self.marks: set[UUID] = set()
+        self.events: set[UUID] = set()
         self.kept_popular: set[UUID] = set()
         self.folded_until: datetime | None = None
         self.lists: dict[ListName, dict[datetime, tuple[ListRow, str]]] = defaultdict(dict)
@@ -50,11 +49,11 @@ class SuggestionsInDicts:
         self._clock += timedelta(milliseconds=1)
         self.ratings[video_id][user_id] = rating
         self.log[user_id].insert(0, RatedRow(self._clock, video_id, rating))
-        self.marks.add(video_id)
+        self.events.add(video_id)
 
     def play(self, video_id: UUID, times: int) -> None:
         self.views[video_id] += times
-        self.marks.add(video_id)
+        self.events.add(video_id)
 
     # What the repository reads and keeps
 
@@ -113,8 +112,8 @@ class SuggestionsInDicts:
     async def plays(self, video_ids: Collection[UUID]) -> dict[UUID, int]:
         return {each: self.views[each] for each in video_ids if each in self.views}
 
-    async def marked(self, minutes: Collection[datetime], limit: int) -> set[UUID]:
-        return set(self.marks)
+    async def with_events(self, minutes: Collection[datetime], limit: int) -> set[UUID]:
+        return set(self.events)
 
     async def popular(self) -> tuple[set[UUID], datetime | None]:
         return set(self.kept_popular), self.folded_until

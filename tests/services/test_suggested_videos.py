@@ -36,7 +36,7 @@ async def stub(tables: SuggestionsInDicts) -> AsyncIterator["SuggestedVideoServi
 
 
 def new_servicer(tables: SuggestionsInDicts) -> SuggestedVideosServicer:
-    return SuggestedVideosServicer(Recommender(tables), "key")  # type: ignore[arg-type]  # a fake
+    return SuggestedVideosServicer(Recommender(tables, tables), "key")  # type: ignore[arg-type]  # a fake
 
 
 def videos(tables: SuggestionsInDicts, count: int, *tags: str, author: UUID = SOMEBODY) -> list[UUID]:

@@ -1,0 +1,41 @@
+"""Making the list of popular videos: those that were kept as candidates, and those with events of ratings and plays since."""
+
+import asyncio
+from datetime import timedelta
+
+from common.timestamps import now
+from services.suggested_videos import ranking
+from services.suggested_videos.list_repository import ListRepository
+from services.suggested_videos.ranked_list import MAX_LISTED, RankedList
+from services.suggested_videos.repository import SuggestedVideosRepository
+
+_VIDEOS_OF_A_MINUTE, _CANDIDATES_KEPT = 200, 400
+_EVENTS_READ_BACK = timedelta(days=1)
+_EVENTS_LATE = timedelta(minutes=2)
+"""Events of the last minutes may still be on their way, so those minutes are read again."""
+
+_MINUTE = timedelta(minutes=1)
+
+
+async def popular_list(repository: SuggestedVideosRepository, lists: ListRepository) -> RankedList:
+    """The videos that are rated well by several people, or played often."""
+    members, folded_until = await lists.popular()
+    minute = now().replace(second=0, microsecond=0)
+    first = max(folded_until, minute - _EVENTS_READ_BACK) if folded_until else minute - _EVENTS_READ_BACK
+    minutes = [first + number * _MINUTE for number in range(int((minute - first) / _MINUTE) + 1)]
+    candidates = members | await repository.with_events(minutes, _VIDEOS_OF_A_MINUTE)
+    totals, plays, contents = await asyncio.gather(
+        repository.totals(candidates), repository.plays(candidates), repository.contents(candidates)
+    )
+    scores = {}
+    for video_id in contents:
+        row = totals.get(video_id)
+        ratings, total = (row.ratings or 0, row.total or 0) if row else (0, 0)
+        scores[video_id] = ranking.popularity(ratings, total, plays.get(video_id, 0))
+    ranked = [video_id for video_id in ranking.best_first(scores) if scores[video_id] > 0]
+    best = set(ranked[:_CANDIDATES_KEPT])
+    read_until = max(minute - _EVENTS_LATE, first)
+    if best != members or read_until != folded_until:
+        await lists.keep_popular(best - members, members - best, read_until)
+    listed = ranked[:MAX_LISTED]
+    return RankedList(listed, {video_id: {"popular": True} for video_id in listed}, [], 0)
