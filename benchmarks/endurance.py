@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.measuring import resident_mb
 from benchmarks.servers import cassandra_of
-from common.database import Database, Select, Write, connect
+from common.database import Database, Select, WriteIf, connect
 from common.settings import Settings
 from grpc_discovery.addresses import Address
 from services.comments.repository import INSERT_BY_USER, INSERT_BY_VIDEO, OF_VIDEO
@@ -32,7 +32,7 @@ class Claimed(NamedTuple):
     claim: UUID
 
 
-CLAIM = Write("INSERT INTO video_claims (videoid, claim) VALUES (?, ?) IF NOT EXISTS USING TTL 60", idempotent=False)
+CLAIM = WriteIf("INSERT INTO video_claims (videoid, claim) VALUES (?, ?) IF NOT EXISTS USING TTL 60")
 CLAIMED = Select("SELECT claim FROM video_claims WHERE videoid = ?", Claimed)
 
 

@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.quality.known_items import mistyped
 from benchmarks.quality.movielens import mean, percentile
 from client import Services
-from common.database import Database, Outcome, Select, Statement, Values, Write, wait_for_database
+from common.database import Database, Outcome, Select, Statement, Values, Write, WriteIf, wait_for_database
 from common.settings import Settings
 from grpc_discovery import open_registry
 from language.word_index import analyse
@@ -185,7 +185,7 @@ class Counted:
         if kept:
             await self._database.batch(kept)
 
-    async def write_if(self, statement: Write, *values: Any) -> Outcome:
+    async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """The lightweight transaction."""
         return await self._database.write_if(statement, *values)
 

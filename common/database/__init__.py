@@ -9,8 +9,18 @@ A repository lists its statements at its top and calls them with positional valu
 Timestamps are naive datetimes in UTC, in whole milliseconds; ids are UUIDs, or texts where the row declares IdText; `IN ?` takes a list.
 """
 
-from common.database.interface import Database, DatabaseError, IdText, Outcome, Select, Statement, Values, Write
-from common.database.opening import connect, wait_for_database
+from common.database.factory import connect, wait_for_database
+from common.database.interface import (
+    Database,
+    DatabaseError,
+    IdText,
+    Outcome,
+    Select,
+    Statement,
+    Values,
+    Write,
+    WriteIf,
+)
 
 __all__ = [
     "Database",
@@ -21,6 +31,7 @@ __all__ = [
     "Statement",
     "Values",
     "Write",
+    "WriteIf",
     "connect",
     "wait_for_database",
 ]

@@ -1,42 +1,34 @@
-"""The database through acsylla: asyncio over the C++ driver, which does in a thread of its own, without Python, what is dear in Python.
+"""The database through acsylla: asyncio over the C++ driver, which does the costly work in a thread of its own, without Python.
 
-What it reads is not yet what a repository expects: ids are texts and moments know their zone, so each column that a Select declares as
+What it reads is not yet what a repository expects: ids are texts and timestamps have a zone, so each column that a Select declares as
 such is converted. The columns of conditional writes are not declared, so their types are asked of Cassandra once.
 """
 
-import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
 import acsylla
 from acsylla import errors
 
+from common.database.acsylla_session import local_datacenter, open_session
 from common.database.availability import Availability, unanswered, unavailable
-from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write
+from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.database.rows import Convert, row_maker
 from common.errors import Unavailable
 from common.settings import Settings
 from grpc_discovery import time_left
 from grpc_discovery.addresses import Address
 
-_CONNECT_SECONDS = 3.0
-_RECONNECT_MS = 1000
-_HEARTBEAT_SECONDS = 2
-_IDLE_SECONDS = 8
-# A little less than whoever follows the health waits, so that each question that is not answered is counted.
+# A little less than whoever follows the health waits, so that each query that is not answered is counted.
 _ANSWER_SECONDS = 1.8
 _CHUNK_ROWS = 500
 _ALL_ROWS = -1
-# Retry policies, by the names they have in the driver. The first goes to another node when one refuses or fails, and is for idempotent
-# statements only; the second never tries anything again.
+# A retry policy, by its name in the driver: another node is tried when one refuses or fails. For idempotent statements only.
 _NEXT_NODE = "default"
-_NEVER_AGAIN = "fallthrough"
 
 # What says that the database is away or too slow, rather than that the statement is wrong.
 _AWAY = (
@@ -56,7 +48,7 @@ _AWAY = (
     errors.CassErrorServerWriteTimeout,
 )
 
-_QUESTION = "SELECT key FROM system.local"
+_PROBE = "SELECT key FROM system.local"
 _COLUMNS = "SELECT column_name, type FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?"
 _TABLE = re.compile(r"\b(?:INTO|UPDATE|FROM)\s+(\w+)", re.IGNORECASE)
 
@@ -107,8 +99,8 @@ class AcsyllaDriver:
     async def connect(cls, settings: Settings, contact_points: list[Address], keyspace: str | None) -> Self:
         """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
         try:
-            datacenter = settings.cassandra.datacenter or await _datacenter(settings, contact_points)
-            session = await _session(settings, contact_points, datacenter, keyspace)
+            datacenter = settings.cassandra.datacenter or await local_datacenter(settings, contact_points)
+            session = await open_session(settings, contact_points, datacenter, keyspace)
         except errors.CassException as error:
             where = ", ".join(map(str, contact_points))
             raise Unavailable(f"no connection to {where}: {error}") from error
@@ -131,18 +123,15 @@ class AcsyllaDriver:
             consistency=acsylla.Consistency.LOCAL_QUORUM,
             serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
         )
-        conditional = " IF " in statement.cql
-        # Whether a conditional attempt without an answer was applied is for the caller to find out: it is not tried again.
-        idempotent = statement.idempotent and not conditional
-        columns = await self._conversions(statement.cql) if conditional else {}
-        return _Prepared(prepared, idempotent, make=tuple, columns=columns)
+        columns = await self._conversions(statement.cql) if isinstance(statement, WriteIf) else {}
+        return _Prepared(prepared, statement.idempotent, make=tuple, columns=columns)
 
     async def _conversions(self, cql: str) -> dict[str, Convert]:
         """What is to be done with the columns of the table that a conditional write names."""
         table = _TABLE.search(cql)
-        question = acsylla.create_statement(_COLUMNS, parameters=2)
-        question.bind_list([self._keyspace, table.group(1) if table else ""])
-        types = [row.as_tuple() for row in await self._session.execute(question)]
+        query = acsylla.create_statement(_COLUMNS, parameters=2)
+        query.bind_list([self._keyspace, table.group(1) if table else ""])
+        types = [row.as_tuple() for row in await self._session.execute(query)]
         plain = {name: kind[len("frozen<") : -1] if kind.startswith("frozen<") else kind for name, kind in types}
         return {name: _BY_COLUMN[kind] for name, kind in plain.items() if kind in _BY_COLUMN}
 
@@ -179,7 +168,7 @@ class AcsyllaDriver:
         idempotent = all(statement.idempotent for statement, _ in steps)
         await self._execute_batch(steps, idempotent)
 
-    async def write_if(self, statement: Write, *values: Any) -> Outcome:
+    async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """See Database."""
         prepared = self._prepared[statement]
         return _outcome(await self._execute(prepared, values), prepared.columns)
@@ -191,9 +180,9 @@ class AcsyllaDriver:
 
     async def answers(self) -> bool:
         """See Database."""
-        question = acsylla.create_statement(_QUESTION, timeout=_ANSWER_SECONDS)
+        query = acsylla.create_statement(_PROBE, timeout=_ANSWER_SECONDS)
         try:
-            await self._session.execute(question)
+            await self._session.execute(query)
         except errors.CassException:
             return self._availability.note(False)
         return self._availability.note(True)
@@ -242,83 +231,6 @@ def _outcome(result: Any, columns: dict[str, Convert]) -> Outcome:
             if row.get(name) is not None:
                 row[name] = convert(row[name])
     return Outcome(applied, [] if applied else rows)
-
-
-async def _datacenter(settings: Settings, contact_points: list[Address]) -> str:
-    """The data centre of the first contact point that answers, so that no statement goes to another one."""
-    session = await _session(settings, contact_points, None, None)
-    try:
-        result = await session.execute(acsylla.create_statement("SELECT data_center FROM system.local"))
-        return str(result.first().as_tuple()[0])
-    finally:
-        await session.close()
-
-
-async def _session(
-    settings: Settings, contact_points: list[Address], datacenter: str | None, keyspace: str | None
-) -> Any:
-    """A session of the driver. Who is cancelled meanwhile waits until the attempt has ended, by its time-out if need be.
-
-    The driver blocks the whole process, for good, when a session is dropped that is still connecting.
-    """
-    cluster = _cluster(settings, contact_points, datacenter, await _local_address(contact_points[0].host))
-    attempt = asyncio.ensure_future(cluster.create_session(keyspace))
-    try:
-        return await asyncio.shield(attempt)
-    except asyncio.CancelledError:
-        await asyncio.wait([attempt])
-        if attempt.exception() is None:
-            await attempt.result().close()
-        raise
-
-
-async def _local_address(host: str) -> str | None:
-    """What the driver binds before it connects. Unless told so it makes sockets for IPv4 only, and cannot connect to an IPv6 address."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return None  # the driver will say that it finds nobody
-    return "::" if {family for family, *_ in found} == {socket.AF_INET6} else None
-
-
-def _cluster(
-    settings: Settings, contact_points: list[Address], datacenter: str | None, local_address: str | None
-) -> Any:
-    cassandra = settings.cassandra
-    name, password = cassandra.user or (None, None)
-    port = contact_points[0][1]
-    return acsylla.create_cluster(
-        # All nodes of a cluster listen at one port.
-        [host for host, its_port in contact_points if its_port == port],
-        port=port,
-        local_address=local_address,
-        username=name,
-        password=password,
-        ssl_enabled=cassandra.enable_ssl,
-        ssl_trusted_cert=_text(cassandra.tls.ca),
-        ssl_cert=_text(cassandra.tls.certificate),
-        ssl_private_key=_text(cassandra.tls.key),
-        # Nodes are known by address; the CA decides whom to trust.
-        ssl_verify_flags=acsylla.SSLVerifyFlags.PEER_CERT,
-        protocol_version=acsylla.ProtocolVersion.V4,
-        consistency=acsylla.Consistency.LOCAL_QUORUM,
-        serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
-        connect_timeout=_CONNECT_SECONDS,
-        request_timeout=cassandra.timeout,
-        load_balance_dc_aware=datacenter,
-        retry_policy=_NEVER_AGAIN,
-        exponential_reconnect_base_delay_ms=_RECONNECT_MS // 4,
-        exponential_reconnect_max_delay_ms=_RECONNECT_MS,  # a constant delay, if given, is not heeded
-        heartbeat_interval_sec=_HEARTBEAT_SECONDS,
-        idle_timeout_sec=_IDLE_SECONDS,
-        prepare_on_all_hosts=False,
-        log_level="critical",  # what matters of it comes as errors of statements, and as health
-        application_name="killrvideo",
-    )
-
-
-def _text(path: Path | None) -> str | None:
-    return path.read_text() if path else None
 
 
 def _translated(error: Exception) -> Exception:

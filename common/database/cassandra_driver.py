@@ -4,8 +4,6 @@ Answers that arrive close together wake the event loop once: waking it costs mor
 """
 
 import asyncio
-import logging
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Self
@@ -20,16 +18,8 @@ from cassandra import (
     UnresolvableContactPoints,
 )
 from cassandra import Unavailable as NotEnoughReplicas
-from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, ResultSet, Session
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, NoHostAvailable, ResultSet, Session
 from cassandra.connection import ConnectionException
-from cassandra.io.libevreactor import LibevConnection
-from cassandra.policies import (
-    ConstantReconnectionPolicy,
-    DCAwareRoundRobinPolicy,
-    FallthroughRetryPolicy,
-    TokenAwarePolicy,
-)
 from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
 from cassandra.query import (
     BatchStatement,
@@ -37,22 +27,18 @@ from cassandra.query import (
     BoundStatement,
     PreparedStatement,
     SimpleStatement,
-    dict_factory,
-    tuple_factory,
 )
 
 from common.database.availability import Availability, unanswered, unavailable
-from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write
+from common.database.cassandra_cluster import CONDITIONAL_PROFILE, build_cluster
+from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.database.rows import row_maker
 from common.errors import Unavailable
 from common.settings import Settings
 from grpc_discovery import time_left
 from grpc_discovery.addresses import Address
 
-_CONDITIONAL = "conditional"
-_CONNECT_SECONDS = 3.0
-_RECONNECT_SECONDS = 1.0
-# A little less than whoever follows the health waits, so that each question that is not answered is counted.
+# A little less than whoever follows the health waits, so that each probe that is not answered is counted.
 _ANSWER_SECONDS = 1.8
 _CHUNK_ROWS = 500
 
@@ -76,22 +62,6 @@ _CONVERSIONS = {set: set, IdText: str}
 _REFUSED = (DriverException, ErrorMessage)
 
 
-class RetryReadsOnce(FallthroughRetryPolicy):  # type: ignore[misc]  # the driver is untyped
-    """Tries an idempotent statement once more, on the next host, when a host fails it; nothing else is retried by the driver."""
-
-    def on_request_error(self, query: Any, consistency: Any, error: Any, retry_num: int) -> tuple[int, Any]:
-        """See the driver's RetryPolicy."""
-        if retry_num == 0 and query.is_idempotent:
-            return self.RETRY_NEXT_HOST, consistency
-        return self.RETHROW, None
-
-    def on_unavailable(
-        self, query: Any, consistency: Any, required_replicas: int, alive_replicas: int, retry_num: int
-    ) -> tuple[int, Any]:
-        """See the driver's RetryPolicy."""
-        return self.on_request_error(query, consistency, None, retry_num)
-
-
 class CassandraDriver:
     """A Database on cassandra-driver."""
 
@@ -108,7 +78,7 @@ class CassandraDriver:
     async def connect(cls, settings: Settings, contact_points: list[Address], keyspace: str | None) -> Self:
         """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
         try:
-            cluster = _cluster(settings, contact_points)
+            cluster = build_cluster(settings, contact_points)
         except UnresolvableContactPoints:
             raise Unavailable(f"none of {', '.join(map(str, contact_points))} is a name that has an address") from None
         try:
@@ -170,7 +140,7 @@ class CassandraDriver:
         """See Database."""
         await self._execute(self._bound_batch(steps))
 
-    async def write_if(self, statement: Write, *values: Any) -> Outcome:
+    async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """See Database."""
         return self._outcome(await self._execute_conditional(self._prepared[statement].bind(values)))
 
@@ -180,9 +150,9 @@ class CassandraDriver:
 
     async def answers(self) -> bool:
         """See Database."""
-        question = SimpleStatement("SELECT key FROM system.local", consistency_level=ConsistencyLevel.LOCAL_ONE)
+        probe = SimpleStatement("SELECT key FROM system.local", consistency_level=ConsistencyLevel.LOCAL_ONE)
         try:
-            rows = await self._answers.of(self._session.execute_async(question, timeout=_ANSWER_SECONDS))
+            rows = await self._answers.of(self._session.execute_async(probe, timeout=_ANSWER_SECONDS))
         except (*_AWAY, *_REFUSED):
             rows = None
         return self._availability.note(bool(rows))
@@ -201,7 +171,7 @@ class CassandraDriver:
     async def _execute_conditional(self, bound: BoundStatement | BatchStatement) -> list[dict[str, Any]]:
         bound.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
         bound.is_idempotent = False  # whether an attempt without an answer was applied is for the caller to find out
-        return await self._execute(bound, _CONDITIONAL)
+        return await self._execute(bound, CONDITIONAL_PROFILE)
 
     async def _execute(self, bound: BoundStatement | BatchStatement, profile: Any = EXEC_PROFILE_DEFAULT) -> list[Any]:
         seconds = time_left(self._timeout)
@@ -265,54 +235,6 @@ class _Answers:
                 future.set_result(rows)
             else:
                 future.set_exception(error)
-
-
-def _cluster(settings: Settings, contact_points: list[Address]) -> Cluster:
-    # The driver tells of each lost connection and each retry, over and over; what matters of it we say ourselves, once.
-    logging.getLogger("cassandra").setLevel("DEBUG" if settings.logs.level == "debug" else "CRITICAL")
-    profiles = {
-        name: ExecutionProfile(
-            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(settings.cassandra.datacenter or "")),
-            retry_policy=RetryReadsOnce(),
-            row_factory=factory,
-            consistency_level=ConsistencyLevel.LOCAL_QUORUM,
-            serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-            request_timeout=settings.cassandra.timeout,
-        )
-        for name, factory in ((EXEC_PROFILE_DEFAULT, tuple_factory), (_CONDITIONAL, dict_factory))
-    }
-    auth = None
-    if settings.cassandra.user:
-        auth = PlainTextAuthProvider(*settings.cassandra.user)
-    cluster = Cluster(
-        contact_points,
-        port=contact_points[0][1],
-        execution_profiles=profiles,
-        auth_provider=auth,
-        ssl_context=_tls(settings) if settings.cassandra.enable_ssl else None,
-        reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, None),
-        connect_timeout=_CONNECT_SECONDS,
-        control_connection_timeout=_CONNECT_SECONDS,
-        idle_heartbeat_interval=5,
-        idle_heartbeat_timeout=5,
-        prepare_on_all_hosts=False,
-        protocol_version=4,  # version 5 adds checksums to every frame, which the driver computes in Python
-        compression=False,
-    )
-    if not issubclass(cluster.connection_class, LibevConnection):
-        raise RuntimeError(
-            f"cassandra-driver would use {cluster.connection_class.__name__}, which is far slower than libev"
-        )
-    return cluster
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    files = settings.cassandra.tls
-    context = ssl.create_default_context(cafile=files.ca)
-    context.check_hostname = False  # nodes are known by address; the CA decides whom to trust
-    if files.certificate:
-        context.load_cert_chain(files.certificate, files.key)
-    return context
 
 
 def _translated(error: Exception) -> Exception:

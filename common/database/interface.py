@@ -27,6 +27,13 @@ class Write:
     idempotent: bool = True
 
 
+@dataclass(frozen=True, eq=False)
+class WriteIf(Write):
+    """A lightweight transaction (IF …). Never retried: whether an attempt without an answer was applied is for the caller to find out."""
+
+    idempotent: bool = False
+
+
 Statement = Select[Any] | Write
 
 
@@ -72,12 +79,12 @@ class Database(Protocol):
         """Several writes as one LOGGED batch: all of them will be seen, or none."""
         ...
 
-    async def write_if(self, statement: Write, *values: Any) -> Outcome:
+    async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """One lightweight transaction (IF …)."""
         ...
 
     async def batch_if(self, steps: Sequence[tuple[Write, Values]]) -> Outcome:
-        """Several writes to one partition as one lightweight transaction."""
+        """Several writes to one partition as one lightweight transaction; at least one is a WriteIf."""
         ...
 
     async def answers(self) -> bool:

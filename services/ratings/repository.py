@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from common.database import Database, Select, Values, Write
+from common.database import Database, Select, Values, Write, WriteIf
 from common.timestamps import now
 from grpc_discovery import ServiceError
 
@@ -70,10 +70,10 @@ RATINGS_BY = Select("SELECT userid, rating FROM video_ratings_by_user WHERE vide
 RATING_BY = Select("SELECT rating FROM video_ratings_by_user WHERE videoid = ? AND userid = ?", RatingRow)
 WRITTEN = Select("SELECT userid, rating, WRITETIME(rating) FROM video_ratings_by_user WHERE videoid = ?", WrittenRow)
 LISTED = Select("SELECT videoid FROM user_ratings WHERE userid = ? AND rated_at >= ? AND rated_at <= ?", ListedRow)
-SET_TOTALS = Write(
+SET_TOTALS = WriteIf(
     "UPDATE video_ratings_by_user SET ratings_count = ?, ratings_total = ?, version = ? WHERE videoid = ? IF version = ?"
 )
-SET_RATING = Write("UPDATE video_ratings_by_user SET rating = ? WHERE videoid = ? AND userid = ? IF rating = ?")
+SET_RATING = WriteIf("UPDATE video_ratings_by_user SET rating = ? WHERE videoid = ? AND userid = ? IF rating = ?")
 ADD_TO_COUNTERS = Write(
     "UPDATE video_ratings SET rating_counter = rating_counter + ?, rating_total = rating_total + ? WHERE videoid = ?",
     idempotent=False,

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from common.database import Database, Select, Values, Write
+from common.database import Database, Select, Values, Write, WriteIf
 
 _MAX_STEPS = 200
 _POPULAR_LIST = 0
@@ -54,7 +54,7 @@ REASONS = Select("SELECT reasons FROM suggestion_lists WHERE kind = ? AND id = ?
 SAVE_LIST = Write(
     "INSERT INTO suggestion_lists (kind, id, made_at, checked_at, basis, watched, watched_ratings, videoids, reasons) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-CLAIM = Write("INSERT INTO suggestion_refreshes (kind, id, owner) VALUES (?, ?, ?) IF NOT EXISTS USING TTL 30")
+CLAIM = WriteIf("INSERT INTO suggestion_refreshes (kind, id, owner) VALUES (?, ?, ?) IF NOT EXISTS USING TTL 30")
 POPULAR = Select("SELECT videoid, folded_until FROM popular_videos WHERE list = ?", PopularRow)
 ADD_POPULAR = Write("INSERT INTO popular_videos (list, videoid) VALUES (?, ?)")
 DROP_POPULAR = Write("DELETE FROM popular_videos WHERE list = ? AND videoid = ?")

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from common.database import Database, Select, Write
+from common.database import Database, Select, WriteIf
 from services.user_management.addresses import MAX_CHARACTERS, key_of
 
 
@@ -33,14 +33,14 @@ class UserRow(NamedTuple):
 
 CREDENTIALS = Select("SELECT email, password, userid, claimed_at FROM user_credentials WHERE email = ?", CredentialsRow)
 USERS = Select("SELECT userid, firstname, lastname, email FROM users WHERE userid IN ?", UserRow)
-CLAIM = Write("INSERT INTO user_credentials (email, password, userid, claimed_at) VALUES (?, ?, ?, ?) IF NOT EXISTS")
-CLAIM_ANEW = Write(
+CLAIM = WriteIf("INSERT INTO user_credentials (email, password, userid, claimed_at) VALUES (?, ?, ?, ?) IF NOT EXISTS")
+CLAIM_ANEW = WriteIf(
     "UPDATE user_credentials SET password = ?, userid = ?, claimed_at = ? WHERE email = ? IF userid = ? AND claimed_at = ?"
 )
-RELEASE = Write("DELETE FROM user_credentials WHERE email = ? IF userid = ? AND claimed_at = ?")
-COMPLETE = Write("UPDATE user_credentials SET claimed_at = null WHERE email = ? IF userid = ?")
-REPLACE_PASSWORD = Write("UPDATE user_credentials SET password = ? WHERE email = ? IF password = ?")
-INSERT_USER = Write(
+RELEASE = WriteIf("DELETE FROM user_credentials WHERE email = ? IF userid = ? AND claimed_at = ?")
+COMPLETE = WriteIf("UPDATE user_credentials SET claimed_at = null WHERE email = ? IF userid = ?")
+REPLACE_PASSWORD = WriteIf("UPDATE user_credentials SET password = ? WHERE email = ? IF password = ?")
+INSERT_USER = WriteIf(
     "INSERT INTO users (userid, firstname, lastname, email, created_date) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS"
 )
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from common.database import Database, IdText, Outcome, Select, Write
+from common.database import Database, IdText, Outcome, Select, WriteIf
 from services.video_catalog.index_plan import INSERT_TEXT, WRITES, Step, batches, day_of
 from services.video_catalog.video import Video
 
@@ -71,11 +71,10 @@ class Start(NamedTuple):
     inclusive: bool
 
 
-CLAIM = Write(
+CLAIM = WriteIf(
     "INSERT INTO video_claims (videoid, claim, userid, added_date) VALUES (?, ?, ?, ?) IF NOT EXISTS USING TTL 60",
-    idempotent=False,
 )
-RELEASE = Write("DELETE FROM video_claims WHERE videoid = ? IF claim = ?", idempotent=False)
+RELEASE = WriteIf("DELETE FROM video_claims WHERE videoid = ? IF claim = ?")
 VIDEO = Select(
     "SELECT videoid, userid, name, description, location, location_type, preview_image_location, tags, added_date"
     " FROM videos WHERE videoid = ?",

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from common.database import Select, Write
+from common.database import Select, Write, WriteIf
 from common.service import Service
 from infra.layout import ROOT
 from schema.tables import CQL_FILE, read_tables
@@ -190,6 +190,13 @@ def test_a_counter_is_no_idempotent_write(slug: str) -> None:
     for statement in service(slug).statements:
         if isinstance(statement, Write) and re.search(r"SET (\w+) = \1 [+-]", statement.cql):
             assert not statement.idempotent, statement.cql
+
+
+@each_service
+def test_a_write_with_a_condition_is_a_lightweight_transaction(slug: str) -> None:
+    for statement in service(slug).statements:
+        if isinstance(statement, Write):
+            assert isinstance(statement, WriteIf) == (" IF " in statement.cql), statement.cql
 
 
 def test_each_table_is_written_by_one_service_which_the_schema_names() -> None:

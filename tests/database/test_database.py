@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from cassandra.cluster import Session
 
-from common.database import Database, DatabaseError, IdText, Outcome, Select, Write, connect
+from common.database import Database, DatabaseError, IdText, Outcome, Select, Write, WriteIf, connect
 from common.errors import Unavailable
 from grpc_discovery import DeadlineExceeded
 from grpc_discovery.addresses import Address
@@ -76,11 +76,11 @@ EVERY_PAIR = Select("SELECT list, item FROM items", Pair)
 PAIRS_OF_ONE = Select("SELECT list, item FROM items WHERE list = ?", Pair)
 COUNT = Write("UPDATE counts SET total = total + 1 WHERE id = ?", idempotent=False)
 COUNTED = Select("SELECT total FROM counts WHERE id = ?", Total)
-CLAIM = Write("INSERT INTO claims (name, owner, taken) VALUES (?, ?, ?) IF NOT EXISTS")
-TO_VERSION = Write("UPDATE totals SET version = ?, total = ? WHERE video = ? IF version = ?")
+CLAIM = WriteIf("INSERT INTO claims (name, owner, taken) VALUES (?, ?, ?) IF NOT EXISTS")
+TO_VERSION = WriteIf("UPDATE totals SET version = ?, total = ? WHERE video = ? IF version = ?")
 RATE = Write("INSERT INTO totals (video, user, rating) VALUES (?, ?, ?)")
-RATE_IF_NEW = Write("INSERT INTO totals (video, user, rating) VALUES (?, ?, ?) IF NOT EXISTS")
-RATE_IF = Write("UPDATE totals SET rating = ? WHERE video = ? AND user = ? IF rating = ?")
+RATE_IF_NEW = WriteIf("INSERT INTO totals (video, user, rating) VALUES (?, ?, ?) IF NOT EXISTS")
+RATE_IF = WriteIf("UPDATE totals SET rating = ? WHERE video = ? AND user = ? IF rating = ?")
 STATEMENTS = (
     INSERT, INSERT_ITEM, INSERT_MOMENT, ALL, IDS, PAIRS, PAIRS_OF_MANY, EVERY_PAIR, PAIRS_OF_ONE, COUNT, COUNTED, CLAIM, TO_VERSION, RATE, RATE_IF_NEW, RATE_IF
 )  # fmt: skip

@@ -67,7 +67,7 @@ async def _advertised_contact_points(registry: Registry) -> list[Address]:
             if instances:
                 try:
                     return parse_addresses(",".join(instances.values()), PORTS[CASSANDRA])
-                except ValueError as error:  # somebody else has written it, and may write it anew
+                except ValueError as error:  # another program wrote it, and may correct it
                     raise Unavailable(f"what is advertised {error}") from error
             if first:
                 _log.info("waiting for Cassandra to be advertised")
