@@ -4,8 +4,8 @@ A user is two rows in two tables, and no transaction spans both. So creating one
 either invisible or complete:
 
 1. The address is claimed: its credentials are written with `claimed_at` set. Nobody can sign in with them yet.
-2. The user is added, if his id is free. This one write decides: from here on he exists and can sign in.
-3. `claimed_at` is set to null. Whoever comes across a claim whose user exists does that for the one that crashed before it.
+2. The user is added, if the id is free. This one write decides: from here on the user exists and can sign in.
+3. `claimed_at` is set to null. A call that finds a claim whose user exists does that for the call that crashed before it.
 
 A crash after 1 is completed by the same call; a claim that nobody completes is free for others after a while. docs/decisions/0021.
 """
@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from common.timestamps import now
 from grpc_discovery import ServiceError
-from services.user_management.addresses import key_of
+from services.user_management.email_addresses import email_key
 from services.user_management.passwords import Passwords
 from services.user_management.repository import CredentialsRow, UsersRepository
 
@@ -28,7 +28,7 @@ CLAIM_LIFETIME = timedelta(minutes=10)
 
 
 class NewUser(NamedTuple):
-    """A user to be created, with what he typed."""
+    """A user to be created, with what they typed."""
 
     user_id: UUID
     first_name: str
@@ -46,9 +46,9 @@ class Accounts:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, user: NewUser) -> bool:
-        """Create a user. False if his address or his id is taken."""
-        key = key_of(user.email)
-        # Calls for one address take turns, so that only the first of many alike goes to the trouble of hashing and writing.
+        """Create a user. False if their address or their id is taken."""
+        key = email_key(user.email)
+        # Calls for one address take turns, so that only the first of many alike hashes and writes.
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn:
             return await self._create(user, key)
@@ -62,7 +62,7 @@ class Accounts:
         if not (account and correct):
             return None
         if replacement and account.password:
-            with suppress(ServiceError):  # he knows his password; the hash can be replaced at the next login
+            with suppress(ServiceError):  # the password is right; the hash can be replaced at the next login
                 await self.users.replace_password(account.email, account.password, replacement)
         return account.user_id
 
@@ -72,17 +72,17 @@ class Accounts:
             return False
         if taken:
             return False
-        place = former.email if former else key
+        claimed_key = former.email if former else key
         password = await self._passwords.hashed(user.password)
-        timestamp = now()
-        if not await self.users.claim(place, password, user.user_id, timestamp, former):
+        claimed_at = now()
+        if not await self.users.claim(claimed_key, password, user.user_id, claimed_at, former):
             return False
-        present = await self.users.add_user(user.user_id, user.first_name, user.last_name, user.email, timestamp)
-        if present is None or key_of(present) == key:
-            with suppress(ServiceError):  # the user exists; whoever meets the claim completes it
-                await self.users.complete(place, user.user_id)
+        present = await self.users.add_user(user.user_id, user.first_name, user.last_name, user.email, claimed_at)
+        if present is None or email_key(present) == key:
+            with suppress(ServiceError):  # the user exists; the next call that finds the claim completes it
+                await self.users.complete(claimed_key, user.user_id)
         else:
-            await self.users.release(place, user.user_id, timestamp)
+            await self.users.release(claimed_key, user.user_id, claimed_at)
         return present is None
 
     async def _may_be_claimed(self, former: CredentialsRow, user: NewUser) -> bool:
@@ -92,7 +92,7 @@ class Accounts:
         if former.user_id == user.user_id and (await self._passwords.check(former.password, user.password)).correct:
             return True  # the same call, after a crash of ours or of an older backend
         if former.claimed_at is None:
-            return False  # somebody signs in with these, though his name is lost
+            return False  # somebody signs in with these, though their name is lost
         if former.claimed_at + CLAIM_LIFETIME < now():
             return True
         # The id went to another address while this one was claimed: the user it was claimed for will never exist.
@@ -103,7 +103,7 @@ class Accounts:
         if account.user_id is None:
             return False
         user = (await self.users.users([account.user_id])).get(account.user_id)
-        if user is None or key_of(user.email or "") != key_of(account.email):
+        if user is None or email_key(user.email or "") != email_key(account.email):
             return False
         if account.claimed_at:
             with suppress(ServiceError):

@@ -1,7 +1,7 @@
 """Passwords: argon2id for all, and the hashes that earlier backends left, accepted once more.
 
-Hashing is the one thing here that costs much CPU, on purpose. It runs in a few threads of its own, fewer than the machine has cores, with a
-bounded queue before them: a storm of sign-ins slows sign-ins and nothing else.
+Hashing is the one call that costs much CPU, on purpose. It runs in a few threads of its own, fewer than the machine has cores, behind a
+bounded queue: a storm of sign-ins slows sign-ins and nothing else.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ MAX_AT_ONCE = 64
 """Hashes that may be under way or wait; beyond it RESOURCE_EXHAUSTED."""
 
 _THREADS = min(4, max(1, (os.cpu_count() or 2) // 2))
-_PATIENCE_SECONDS = 30.0  # for callers that set no deadline
+_DEFAULT_SECONDS = 30.0  # for callers that set no deadline
 _MAX_ITERATIONS = 1_000_000
 
 # OWASP's parameters for argon2id: 19 MiB, two passes. More memory would be taken from the other calls of a small machine.
@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 
 class Verdict(NamedTuple):
-    """Whether a password is the right one, and if so the hash that shall take the place of an outdated one."""
+    """Whether a password is the right one, and if so the hash that is to replace an outdated one."""
 
     correct: bool
     replacement: str | None = None
@@ -64,7 +64,7 @@ class Passwords:
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         if self._under_way >= self._most:
             raise ResourceExhausted("Too many people are signing in at the moment. Please try again later.")
-        seconds = time_left(_PATIENCE_SECONDS)
+        seconds = time_left(_DEFAULT_SECONDS)
         self._under_way += 1
         try:
             async with asyncio.timeout(seconds):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select, WriteIf
-from services.user_management.addresses import MAX_CHARACTERS, key_of
+from services.user_management.email_addresses import MAX_CHARACTERS, email_key
 
 
 class CredentialsRow(NamedTuple):
@@ -57,7 +57,7 @@ class UsersRepository:
         """The credentials of an address. Rows of older backends hold it as it was typed, and are found by that text alone."""
         if len(email) > MAX_CHARACTERS:
             return None
-        key = key_of(email)
+        key = email_key(email)
         if key == email:
             return await self._database.select_one(CREDENTIALS, key)
         as_typed, by_key = await asyncio.gather(
@@ -94,7 +94,7 @@ class UsersRepository:
         return None if outcome.applied else outcome.current[0]["email"] or ""
 
     async def complete(self, email: str, user_id: UUID) -> None:
-        """Turn the claim of a user that is created into his for good."""
+        """Make the claim of a created user permanent."""
         await self._database.write_if(COMPLETE, email, user_id)
 
     async def replace_password(self, email: str, former: str, password: str) -> None:

@@ -8,16 +8,16 @@ from grpc_discovery import AlreadyExists, Unauthenticated, shielded
 from protos import user_management_pb2 as messages
 from protos.user_management_pb2_grpc import UserManagementServiceServicer
 from services.user_management.accounts import Accounts, NewUser
-from services.user_management.addresses import MAX_CHARACTERS as MAX_ADDRESS_CHARACTERS
-from services.user_management.addresses import is_address
+from services.user_management.email_addresses import MAX_CHARACTERS as MAX_ADDRESS_CHARACTERS
+from services.user_management.email_addresses import is_email_address
 
 MAX_NAME_CHARACTERS = 256
 MAX_PASSWORD_CHARACTERS = 256
-_ANY_NUMBER = 2**31  # what is too long to be an address or a password is merely a wrong one
+_ANY_NUMBER = 2**31  # a text that is too long for an address or a password is just a wrong one
 
 
 class UserManagementServicer(UserManagementServiceServicer):
-    """Creating users, checking their passwords, and telling their names."""
+    """Creating users, checking their passwords, and giving their names."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
@@ -29,7 +29,7 @@ class UserManagementServicer(UserManagementServiceServicer):
         first_name = reader.text("first_name", MAX_NAME_CHARACTERS, blank_allowed=True)
         last_name = reader.text("last_name", MAX_NAME_CHARACTERS, blank_allowed=True)
         email = reader.text("email", MAX_ADDRESS_CHARACTERS)
-        if not is_address(email):
+        if not is_email_address(email):
             reader.add_violation("email", f"is not an e-mail address: {email!r}")
         password = reader.text("password", MAX_PASSWORD_CHARACTERS)
         reader.raise_if_invalid()
@@ -40,7 +40,7 @@ class UserManagementServicer(UserManagementServiceServicer):
     async def VerifyCredentials(
         self, request: messages.VerifyCredentialsRequest, context: Any
     ) -> messages.VerifyCredentialsResponse:
-        """The id of the user who has this address and password. A wrong one and an unknown address are told apart by nobody."""
+        """The id of the user who has this address and password. The answer to a wrong password and to an unknown address is the same."""
         reader = RequestReader(request)
         email, password = reader.text("email", _ANY_NUMBER), reader.text("password", _ANY_NUMBER)
         reader.raise_if_invalid()

@@ -20,7 +20,7 @@ from protos import user_management_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.user_management_pb2_grpc import UserManagementServiceStub, add_UserManagementServiceServicer_to_server
 from services.user_management.accounts import CLAIM_LIFETIME, Accounts, NewUser
-from services.user_management.addresses import is_address, key_of
+from services.user_management.email_addresses import email_key, is_email_address
 from services.user_management.passwords import Passwords, Verdict
 from services.user_management.repository import CredentialsRow, UserRow
 from services.user_management.servicer import UserManagementServicer
@@ -45,7 +45,7 @@ class UsersInDicts:
 
     async def credentials(self, email: str) -> CredentialsRow | None:
         await asyncio.sleep(0)
-        return self.by_address.get(email) or self.by_address.get(key_of(email))
+        return self.by_address.get(email) or self.by_address.get(email_key(email))
 
     async def users(self, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
         await asyncio.sleep(0)
@@ -466,7 +466,7 @@ class TestAddresses:
         ],
     )
     def test_this_is_an_address(self, text: str) -> None:
-        assert is_address(text)
+        assert is_email_address(text)
 
     @pytest.mark.parametrize(
         "text",
@@ -497,16 +497,16 @@ class TestAddresses:
         ],
     )
     def test_this_is_none(self, text: str) -> None:
-        assert not is_address(text)
+        assert not is_email_address(text)
 
     def test_a_long_text_is_judged_at_once(self) -> None:
         began = time.perf_counter()
         for text in ("a." * 120 + "@", "a@" + "b-" * 126, "a@" + "b" * 250):
-            assert not is_address(text)
+            assert not is_email_address(text)
         assert time.perf_counter() - began < 0.1
 
     @pytest.mark.parametrize(
         ("one", "other"), [("Bob@X.org", "bOB@x.ORG"), ("ΟΔΟΣ@x.org", "οδος@x.org"), ("e\u0301@x.org", "É@x.org")]
     )
     def test_two_spellings_are_one_address(self, one: str, other: str) -> None:
-        assert key_of(one) == key_of(other)
+        assert email_key(one) == email_key(other)

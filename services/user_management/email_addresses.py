@@ -12,7 +12,7 @@ _LABEL = r"[^\W_](?:[^\W_]|-(?=-*[^\W_])){0,62}"
 _ADDRESS = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@{_LABEL}(?:\.{_LABEL})+")
 
 
-def is_address(text: str) -> bool:
+def is_email_address(text: str) -> bool:
     """Whether `text` looks like an address: name@domain, the domain with a dot, letters of any script, no quotes or spaces."""
     if len(text) > MAX_CHARACTERS:
         return False
@@ -20,6 +20,6 @@ def is_address(text: str) -> bool:
     return match is not None and len(match["local"]) <= _MAX_BEFORE_AT
 
 
-def key_of(address: str) -> str:
+def email_key(address: str) -> str:
     """The form under which an address is unique: one spelling of each accent (NFC), and no regard to case in any script."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", address).casefold())
