@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The image of KillrVideo for Python. One image runs everything: the seven services under supervisord (the default), one of them, all on one
+# The image of KillrVideo for Python. One image runs everything: the services under supervisord (the default), one of them, all on one
 # port, the schema step, the loader, the client, the load test. `docker run --rm killrvideo-python --help` lists what it runs.
 
 # Wheels are built here, so that nothing that only builds (and no cache) comes along.
@@ -24,7 +24,7 @@ RUN rm -r discovery requirements*.txt \
 FROM python:3.11-slim
 ARG VERSION=dev
 LABEL org.opencontainers.image.title="KillrVideo for Python" \
-      org.opencontainers.image.description="Seven gRPC services that advertise themselves in etcd and keep their data in Cassandra" \
+      org.opencontainers.image.description="gRPC services that advertise themselves in etcd and keep their data in Cassandra" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
@@ -38,7 +38,9 @@ USER 10001:10001
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     KILLRVIDEO_LISTEN_HOST=0.0.0.0
+# Begin: written by `make generate` from common/catalogue.py; edit that.
 EXPOSE 8101 8201 8301 8401 8501 8601 8701 8899
+# End of what `make generate` writes.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-m", "deploy.health"]
 ENTRYPOINT ["python", "-m", "deploy.entrypoint"]
 CMD ["supervised"]

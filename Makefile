@@ -2,7 +2,7 @@
 PYTHON ?= python3
 INFRA := $(PYTHON) -m infra
 
-.PHONY: help run start stop status logs scale rolling-restart test test-pythons chaos bench load load-scale containers check protos setup clean
+.PHONY: help run start stop status logs scale rolling-restart test test-pythons chaos bench load load-scale containers check protos generate setup clean
 help:            ; @$(INFRA) help
 run:             ; @$(INFRA) run
 start:           ; @$(INFRA) start
@@ -20,5 +20,6 @@ load-scale:      ; @$(INFRA) load-scale
 containers:      ; @$(INFRA) containers "TRIALS=$(TRIALS)"
 check:           ; @$(INFRA) check
 protos:          ; @$(INFRA) protos
+generate:        ; @$(INFRA) generate
 setup:           ; @$(INFRA) setup
 clean:           ; @$(INFRA) clean

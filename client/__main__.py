@@ -18,5 +18,5 @@ from grpc_discovery.cli.main import main
 SHORT_NAMES = {known.slug: known.full_name for known in SERVICES.values()}
 
 if __name__ == "__main__":
-    # Importing the package has loaded the descriptors of the seven, so that no server is asked for them.
+    # Importing the package has loaded the descriptors of all services, so that no server is asked for them.
     sys.exit(main(program="python -m client", load=Settings.load, short_names=SHORT_NAMES))

@@ -7,11 +7,10 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
-from grpc import aio
-
-from common.catalogue import SHARED_PORT
+from common.catalogue import SHARED_PORT, KnownService
 from common.database import Database, Statement, wait_for_database
 from common.settings import Settings
 from grpc_discovery import Application, Registry
@@ -21,18 +20,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Service:
-    """One of the seven services: its names, its port, its statements, and how to build and register its servicer."""
+    """A service as a process hosts it: its line of the catalogue, its statements, and how its servicer is built from a session."""
 
-    name: str
-    """The last part of the proto service name, the key in the registry."""
-    slug: str
-    """The name of its package, and of its program under supervisord."""
-    full_name: str
-    """The proto service name, under which its health is asked for."""
-    port: int
+    known: KnownService
     statements: tuple[Statement, ...]
     build: Callable[[Database, Settings], Any]
-    register: Callable[[Any, aio.Server], None]
 
 
 class CassandraSession:
@@ -73,13 +65,15 @@ def run(*services: Service) -> None:
 
 def application(services: Sequence[Service], settings: Settings) -> Application:
     """The application of a process that hosts `services`, ready to run."""
-    made = Application("killrvideo", settings, default_port=services[0].port if len(services) == 1 else SHARED_PORT)
+    default_port = services[0].known.port if len(services) == 1 else SHARED_PORT
+    made = Application("killrvideo", settings, default_port=default_port)
     statements = [statement for service in services for statement in service.statements]
     cassandra = CassandraSession(settings, statements, lambda: made.registry)
     for service in services:
-        made.add(
-            partial(_build, service, cassandra, settings), service.register, service.full_name, waits_for=[cassandra]
-        )
+        known = service.known
+        # Looked up by name, so that a process loads the generated code of the services it hosts and of no other.
+        register = getattr(import_module(known.grpc_module), known.register)
+        made.add(partial(_build, service, cassandra, settings), register, known.full_name, waits_for=[cassandra])
     return made
 
 

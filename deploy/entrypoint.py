@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common import catalogue
+from common.catalogue import SERVICES, SHARED_PORT
 from common.settings import PREFIX
-
-SERVICES = tuple(known.slug for known in catalogue.SERVICES.values())
 
 EXAMPLE_PASSWORD = "replace-this-example-password"  # noqa: S105  # opens nothing: it is what is refused
 """What deploy/.env.example shows in the place of passwords. Whoever starts with it has forgotten to choose one."""
@@ -28,10 +26,12 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "supervised": Command(
         ("supervisor.supervisord", "--nodaemon", "--configuration", "supervisord.conf"),
-        "all seven services under supervisord (the default)",
+        "all services under supervisord (the default)",
     ),
-    **{name: Command((f"services.{name}",), f"the {name} service alone") for name in SERVICES},
-    "all-in-one": Command(("services",), "all seven, or those named after it, in one process on port 8899"),
+    **{known.slug: Command((known.module,), f"the {known.slug} service alone") for known in SERVICES.values()},
+    "all-in-one": Command(
+        ("services",), f"all services, or those named after it, in one process on port {SHARED_PORT}"
+    ),
     "schema": Command(("schema",), "creates or upgrades the schema; `schema rebuild` fills the derived tables"),
     "load": Command(("sampledata",), "loads the sample data, or the folder named after it, through the services"),
     "client": Command(("client",), "lists, watches and calls services; `client --help`"),

@@ -1,7 +1,7 @@
 """Whether every service in this container serves: exit code 0 if so, else 1 with what is wrong. The image's HEALTHCHECK.
 
-What runs here is read from the process table rather than from a setting, so that one command fits a container of one service, of seven
-processes under supervisord, and of seven services in one process.
+What runs here is read from the process table rather than from a setting, so that one command fits a container of one service, of all
+under supervisord, and of several in one process.
 """
 
 import socket
@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from common.catalogue import SERVICES, SHARED_PORT
 from grpc_discovery.addresses import Address, is_unspecified, parse_host
 
-PORTS = {"services": SHARED_PORT} | {f"services.{known.slug}": known.port for known in SERVICES.values()}
+PORTS = {"services": SHARED_PORT} | {known.module: known.port for known in SERVICES.values()}
 _SECONDS = 3.0
 
 

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
-from common.catalogue import SERVICES as REGISTERED
+from common.catalogue import SERVICES
 from deploy.engine import IMAGE, ROOT, Compose, EngineError, figures, run, wait_until
-from deploy.entrypoint import EXAMPLE_PASSWORD, SERVICES
+from deploy.entrypoint import EXAMPLE_PASSWORD
 
 STOP_SECONDS = 15.0
 """What `docker compose stop` may take."""
 
-NAMES = set(REGISTERED)
+NAMES = set(SERVICES)
 
 DEAD_NODE_SECONDS = 20
 """How long a killed node may go unnoticed by the ring of deploy/cluster.yaml."""
@@ -42,7 +42,7 @@ def image() -> Measured:
     user = run("docker", "image", "inspect", "--format", "{{.Config.User}}", IMAGE).strip()
     expect(user == "10001:10001", f"the image runs as {user}")
     usage = run("docker", "run", "--rm", "--read-only", IMAGE, "--help")
-    expect(all(name in usage for name in SERVICES), "--help does not name every service")
+    expect(all(known.slug in usage for known in SERVICES.values()), "--help does not name every service")
     wrong = run("docker", "run", "--rm", "--read-only", IMAGE, "coments", check=False)
     expect("comments" in wrong and "all-in-one" in wrong, f"a wrong name does not list the right ones: {wrong}")
     tools = run(
@@ -92,7 +92,7 @@ def desktop() -> Measured:
 
 
 def single() -> Measured:
-    """deploy/single.yaml: supervisord with all seven; one more instance started and stopped by name, the others untouched."""
+    """deploy/single.yaml: supervisord with all services; one more instance started and stopped by name, the others untouched."""
     with Compose("single", "deploy/single.yaml") as compose:
         up = compose.up()
         passed = contract(compose, "backend")
@@ -245,7 +245,7 @@ def contract(compose: Compose, container: str = "") -> str:
     """
     present = compose("config", "--services").split()
     at: list[str] = []
-    for name, known in REGISTERED.items():
+    for name, known in SERVICES.items():
         inside = container or next(one for one in present if one.replace("-", "_") == known.slug)
         address = compose("port", inside, str(known.port)).strip()
         at += ["--at", f"{name}={address}"]

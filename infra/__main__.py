@@ -29,8 +29,9 @@ COMMANDS = {
     "load": "30 s of visitors who look around, against the running system (started if need be); ARGS='run hot-video --rate 80'",
     "load-scale": "the scaling story in three minutes: more instances, one killed, a rolling restart, a frozen Cassandra",
     "containers": "build the image and try every compose file, for real; needs Docker; TRIALS='desktop dns' for some",
-    "check": "lint, format, types, import rules, and that the generated code is current",
-    "protos": "generate the Python code of the .proto files anew",
+    "check": "lint, format, types, import rules, and that all that is generated is current",
+    "protos": "generate the Python code of the .proto files",
+    "generate": "the same, and all that follows from common/catalogue.py",
     "setup": "only set up what is missing",
     "clean": "remove .local/: the virtual environment, Cassandra, etcd, all data and logs",
 }

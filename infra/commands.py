@@ -17,7 +17,8 @@ from infra.layout import DATA, LOCAL, LOGS, PYTHON, ROOT
 from infra.lock import holder, running
 from infra.settings import InfraSettings
 from infra.setup import say, set_up
-from infra.supervision import MOST_INSTANCES, Slot, Supervisor, base_ports
+from infra.supervision import Slot, Supervisor, base_ports
+from infra.supervisord_conf import MAX_INSTANCES
 
 # Longer than the 20 s that stopping takes at most.
 _STOP_SECONDS = 30.0
@@ -62,6 +63,7 @@ def run(command: str, arguments: list[str]) -> int:
         "containers": _containers,
         "check": _check,
         "protos": _protos,
+        "generate": _generate,
         "setup": _setup,
     }
     return commands[command](given)
@@ -178,9 +180,9 @@ def _scale(given: dict[str, str]) -> int:
     settings = machine.load_settings()
     slug = _service(given)
     wanted = given.get("N", "")
-    if not wanted.isdecimal() or int(wanted) > MOST_INSTANCES:
+    if not wanted.isdecimal() or int(wanted) > MAX_INSTANCES:
         raise InfraError(
-            f"N={wanted} is not a number from 0 to {MOST_INSTANCES}, as in `make scale SERVICE=comments N=4`"
+            f"N={wanted} is not a number from 0 to {MAX_INSTANCES}, as in `make scale SERVICE=comments N=4`"
         )
     _require_running()
     supervisor = Supervisor()
@@ -196,7 +198,7 @@ def _scale(given: dict[str, str]) -> int:
     for slot in stopping:
         say(f"{slot.name} stopped")
     asyncio.run(_until_serving(settings, starting))
-    say(f"{slug}: {wanted} of {MOST_INSTANCES} possible instances run")
+    say(f"{slug}: {wanted} of {MAX_INSTANCES} possible instances run")
     return 0
 
 
@@ -278,6 +280,11 @@ def _protos(_given: dict[str, str]) -> int:
     return subprocess.run([str(PYTHON), "-m", "protos"], cwd=ROOT, check=False).returncode
 
 
+def _generate(_given: dict[str, str]) -> int:
+    """The code of the .proto files first: what follows from the catalogue imports it."""
+    return _protos({}) or subprocess.run([str(PYTHON), "-m", "deploy.generate"], cwd=ROOT, check=False).returncode
+
+
 def _check(_given: dict[str, str]) -> int:
     """Every check, also after one has failed, and which of them failed."""
     own = [name for name in OWN_CODE if (ROOT / name).is_dir()]
@@ -288,6 +295,7 @@ def _check(_given: dict[str, str]) -> int:
         "types": ["-m", "mypy", *own],
         "import rules": [str(programs / "lint-imports"), "--no-cache"],
         "generated code": ["-m", "protos", "--check"],
+        "generated files": ["-m", "deploy.generate", "--check"],
     }
     failed = []
     for name, step in steps.items():

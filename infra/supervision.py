@@ -1,8 +1,7 @@
-"""supervisord as `make run` uses it: a copy of supervisord.conf with ports and socket moved, and instances started and stopped by name."""
+"""supervisord as `make run` uses it: supervisord.conf with ports and socket moved, and instances started and stopped by name."""
 
 import hashlib
 import http.client
-import re
 import time
 import xmlrpc.client
 from dataclasses import dataclass
@@ -11,23 +10,13 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
+from common.catalogue import SERVICES
 from infra.errors import InfraError
-from infra.layout import LOCAL, ROOT
-
-CONFIGURATION = ROOT / "supervisord.conf"
-GROUP = "killrvideo"
-MOST_INSTANCES = 99
+from infra.layout import LOCAL
+from infra.supervisord_conf import GROUP, render
 
 # In /tmp because the path of a socket may have no more than 107 characters; named after .local/ so that each checkout has its own.
 SOCKET = Path(f"/tmp/killrvideo-{hashlib.sha256(str(LOCAL).encode()).hexdigest()[:12]}.sock")  # noqa: S108  # chmod 0700 below
-
-# What supervisord.conf itself says, for those who start it by hand.
-PLAIN_SOCKET = "/tmp/killrvideo-supervisor.sock"  # noqa: S108
-PLAIN_PID_FILE = "/tmp/killrvideo-supervisord.pid"  # noqa: S108
-
-# As in supervisord.conf: the hundreds of the port, then the number of the instance.
-_PORT = re.compile(r'(KILLRVIDEO_LISTEN_PORT=")(\d\d)(%\(process_num\)02d")')
-_PROGRAM = re.compile(r"^\[program:(\w+)\]\n(?:.*\n)*?environment=KILLRVIDEO_LISTEN_PORT=\"(\d\d)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -56,22 +45,14 @@ class Slot:
 
 
 def base_ports(offset: int = 0) -> dict[str, int]:
-    """The port of each service's first instance but one: instance n listens on this plus n."""
-    ports = {
-        slug: int(hundreds) * 100 + offset
-        for slug, hundreds in _PROGRAM.findall(CONFIGURATION.read_text(encoding="utf-8"))
-    }
-    return {slug: port for slug, port in ports.items() if not slug.endswith("_further")}
+    """The port before that of each service's first instance: instance n listens on this plus n."""
+    return {known.slug: known.port - 1 + offset for known in SERVICES.values()}
 
 
 def write_configuration(target: Path, offset: int) -> None:
-    """A copy of supervisord.conf with the ports moved by `offset` (whole hundreds) and the socket of this checkout."""
-    text = CONFIGURATION.read_text(encoding="utf-8")
-    text = _PORT.sub(lambda found: f"{found[1]}{int(found[2]) + offset // 100}{found[3]}", text)
-    pid_file = f"{target.parent}/supervisord.pid".replace("%", "%%")  # supervisord puts values in for %(names)
-    text = text.replace(PLAIN_SOCKET, str(SOCKET)).replace(PLAIN_PID_FILE, pid_file)
+    """supervisord.conf with the ports moved by `offset` (whole hundreds) and the socket of this checkout."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    target.write_text(render(offset, str(SOCKET), f"{target.parent}/supervisord.pid"), encoding="utf-8")
 
 
 class Supervisor:

@@ -1,1 +1,1 @@
-"""The seven services. Each package has __main__ (starts it), servicer (the calls), repository (the CQL) and service (its names and parts)."""
+"""The services. Each package has service (how it is put together), servicer (the calls) and repository (the CQL); its __main__ starts it."""

@@ -1,30 +1,29 @@
-"""Several services in one process, on one port: `python -m services` for all seven, `python -m services comments ratings` for some.
+"""Several services in one process, on one port: `python -m services` for all, `python -m services comments ratings` for some.
 
 Each is advertised under its own name at the same address, as the article did: with KILLRVIDEO_INSTANCE=killrvideo-python that gives
 the article's seven keys.
 """
 
 import sys
+from importlib import import_module
 
+from common.catalogue import SERVICES, KnownService
 from common.service import Service, run
-from services.comments.service import SERVICE as COMMENTS
-from services.ratings.service import SERVICE as RATINGS
-from services.search.service import SERVICE as SEARCH
-from services.statistics.service import SERVICE as STATISTICS
-from services.suggested_videos.service import SERVICE as SUGGESTED_VIDEOS
-from services.user_management.service import SERVICE as USER_MANAGEMENT
-from services.video_catalog.service import SERVICE as VIDEO_CATALOG
 
-ALL: tuple[Service, ...] = (COMMENTS, RATINGS, SEARCH, STATISTICS, SUGGESTED_VIDEOS, USER_MANAGEMENT, VIDEO_CATALOG)
+
+def load_service(known: KnownService) -> Service:
+    """The service of a line of the catalogue; its package is imported only now."""
+    service: Service = import_module(f"{known.module}.service").SERVICE
+    return service
 
 
 def main() -> None:
     """Run the services named on the command line, all of them when none is."""
-    names = sys.argv[1:]
-    by_slug = {service.slug: service for service in ALL}
-    if unknown := [name for name in names if name not in by_slug]:
+    slugs = sys.argv[1:]
+    by_slug = {known.slug: known for known in SERVICES.values()}
+    if unknown := [slug for slug in slugs if slug not in by_slug]:
         raise SystemExit(f"no such service: {', '.join(unknown)}. There are: {', '.join(by_slug)}")
-    run(*(by_slug[name] for name in dict.fromkeys(names or by_slug)))
+    run(*(load_service(by_slug[slug]) for slug in dict.fromkeys(slugs or by_slug)))
 
 
 if __name__ == "__main__":

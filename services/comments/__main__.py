@@ -1,4 +1,5 @@
-"""Starts the comments service: `python -m services.comments`."""
+# Written by `make generate` from common/catalogue.py; edit that.
+"""Starts CommentsService: `python -m services.comments`."""
 
 from common.service import run
 from services.comments.service import SERVICE

@@ -1,4 +1,5 @@
-"""Starts the ratings service: `python -m services.ratings`."""
+# Written by `make generate` from common/catalogue.py; edit that.
+"""Starts RatingsService: `python -m services.ratings`."""
 
 from common.service import run
 from services.ratings.service import SERVICE

@@ -1,17 +1,13 @@
-"""The ratings service: its names, its port and its parts."""
+"""The ratings service: what it needs and how it is put together."""
 
+from common.catalogue import SERVICES
 from common.service import Service
-from protos.ratings_pb2_grpc import add_RatingsServiceServicer_to_server
 from services.ratings.repository import STATEMENTS, RatingsRepository
 from services.ratings.servicer import RatingsServicer
 from services.ratings.tally import Tally
 
 SERVICE = Service(
-    name="RatingsService",
-    slug="ratings",
-    full_name="killrvideo.ratings.RatingsService",
-    port=8201,
+    SERVICES["RatingsService"],
     statements=STATEMENTS,
     build=lambda database, settings: RatingsServicer(Tally(RatingsRepository(database))),
-    register=add_RatingsServiceServicer_to_server,
 )

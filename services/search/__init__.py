@@ -1,1 +1,2 @@
+# Written by `make generate` from common/catalogue.py; edit that.
 """Finding videos by words, and suggesting words while one types."""

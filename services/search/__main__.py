@@ -1,4 +1,5 @@
-"""Starts the search service: `python -m services.search`."""
+# Written by `make generate` from common/catalogue.py; edit that.
+"""Starts SearchService: `python -m services.search`."""
 
 from common.service import run
 from services.search.service import SERVICE

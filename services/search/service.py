@@ -1,16 +1,12 @@
-"""The search service: its names, its port and its parts."""
+"""The search service: what it needs and how it is put together."""
 
+from common.catalogue import SERVICES
 from common.service import Service
-from protos.search_pb2_grpc import add_SearchServiceServicer_to_server
 from services.search.repository import STATEMENTS, SearchRepository
 from services.search.servicer import SearchServicer
 
 SERVICE = Service(
-    name="SearchService",
-    slug="search",
-    full_name="killrvideo.search.SearchService",
-    port=8301,
+    SERVICES["SearchService"],
     statements=STATEMENTS,
     build=lambda database, settings: SearchServicer(SearchRepository(database), settings.paging_key),
-    register=add_SearchServiceServicer_to_server,
 )

@@ -1,4 +1,5 @@
-"""Starts the statistics service: `python -m services.statistics`."""
+# Written by `make generate` from common/catalogue.py; edit that.
+"""Starts StatisticsService: `python -m services.statistics`."""
 
 from common.service import run
 from services.statistics.service import SERVICE

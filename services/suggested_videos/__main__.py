@@ -1,4 +1,5 @@
-"""Starts the suggested-videos service: `python -m services.suggested_videos`. With `refresh` it computes all lists once instead."""
+# Written by `make generate` from common/catalogue.py; edit that.
+"""Starts SuggestedVideoService: `python -m services.suggested_videos`. With `refresh` as its first argument it does what refresh.py says instead."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""Starts the user_management service: `python -m services.user_management`."""
+# Written by `make generate` from common/catalogue.py; edit that.
+"""Starts UserManagementService: `python -m services.user_management`."""
 
 from common.service import run
 from services.user_management.service import SERVICE

@@ -1,4 +1,5 @@
-"""Starts the video catalogue: `python -m services.video_catalog`."""
+# Written by `make generate` from common/catalogue.py; edit that.
+"""Starts VideoCatalogService: `python -m services.video_catalog`."""
 
 from common.service import run
 from services.video_catalog.service import SERVICE
