@@ -42,9 +42,14 @@ class KnownService(NamedTuple):
         return f"services.{self.slug}"
 
     @property
+    def messages_module(self) -> str:
+        """The generated module that holds its messages."""
+        return f"protos.{self.slug}_pb2"
+
+    @property
     def grpc_module(self) -> str:
         """The generated module that holds its stub and its registration."""
-        return f"protos.{self.slug}_pb2_grpc"
+        return f"{self.messages_module}_grpc"
 
     @property
     def stub(self) -> str:

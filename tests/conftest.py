@@ -6,7 +6,7 @@
     settings         the same as the settings class
     open_database    await open_database(STATEMENTS): a session with the statements prepared, closed after the test
     start_service    start_service("comments", KILLRVIDEO_TTL="2"): a process that serves and is advertised, stopped after the test
-    services, wire   all seven processes, for the whole run, and calls to them by name; with `--at` the calls go to what runs already
+    services, wire   all services, one process each, for the whole run, and calls to them by name; with `--at` the calls go to what runs already
 
 A test that kills, pauses or fills Cassandra or etcd starts its own: `with Etcd(tmp_path, free_port()) as etcd:`.
 """
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="SERVICE=HOST:PORT",
-        help="test calls on this service, which runs already; once for each of the seven",
+        help="test calls on this service, which runs already; once for each service",
     )
 
 
@@ -129,7 +129,7 @@ def start_service(
 def services(
     cassandra: Cassandra, environment: dict[str, str], run_folder: Path
 ) -> Iterator[dict[str, ServiceProcess]]:
-    """All seven, one process each, by short name; for tests that leave them as they are."""
+    """All services, one process each, by short name; for tests that leave them as they are."""
     with ExitStack() as stack:
         processes = {slug: ServiceProcess(slug, run_folder / "services", environment) for slug in SERVICES}
         for process in processes.values():
@@ -145,7 +145,7 @@ def services(
 
 @pytest.fixture(scope="session")
 def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    """Calls to the seven by the name of the call: to processes that are started for it, or to those that `--at` names."""
+    """Calls to the services by the name of the call: to processes that are started for it, or to those that `--at` names."""
     addresses = dict(given.split("=", 1) for given in request.config.getoption("--at"))
     if not addresses:
         processes: dict[str, ServiceProcess] = request.getfixturevalue("services")

@@ -12,19 +12,12 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from common import catalogue
 from infra.layout import ROOT
 from infra.ports import free_port
 from infra.processes import Process
 
-SERVICES = {
-    "comments": "CommentsService",
-    "ratings": "RatingsService",
-    "search": "SearchService",
-    "statistics": "StatisticsService",
-    "suggested_videos": "SuggestedVideoService",
-    "user_management": "UserManagementService",
-    "video_catalog": "VideoCatalogService",
-}
+SERVICES = {known.slug: name for name, known in catalogue.SERVICES.items()}
 """Short name -> name in the registry."""
 
 KEYS = "/killrvideo/services"

@@ -1,4 +1,4 @@
-"""The seven services are alike: who knows one knows the others, and a difference means something."""
+"""The services are alike: who knows one knows the others, and a difference means something."""
 
 import ast
 import re
@@ -8,13 +8,15 @@ from types import ModuleType
 
 import pytest
 
+from common.catalogue import SERVICES, SHARED_PORT
 from common.database import Select, Write, WriteIf
 from common.service import Service
 from infra.layout import ROOT
 from schema.tables import CQL_FILE, read_tables
-from services.__main__ import ALL
+from services.__main__ import load_service
 
-PORTS = {
+# What clients know and nothing may change. Another service is a line of the catalogue, and none here.
+CONTRACT_PORTS = {
     "comments": 8101,
     "ratings": 8201,
     "search": 8301,
@@ -23,11 +25,10 @@ PORTS = {
     "user_management": 8601,
     "video_catalog": 8701,
 }
-# A service that can be asked for more than to serve: its module, which runs by itself and is no part of serving.
-OWN_COMMANDS = {"suggested_videos": "refresh"}
+KNOWN = {known.slug: known for known in SERVICES.values()}
 FILES = {"__init__.py", "__main__.py", "service.py", "servicer.py", "repository.py"}
 
-each_service = pytest.mark.parametrize("slug", PORTS)
+each_service = pytest.mark.parametrize("slug", KNOWN)
 
 
 def folder(slug: str) -> Path:
@@ -35,17 +36,16 @@ def folder(slug: str) -> Path:
 
 
 def service(slug: str) -> Service:
-    found: Service = import_module(f"services.{slug}.service").SERVICE
-    return found
+    return load_service(KNOWN[slug])
 
 
 def modules(slug: str) -> list[ModuleType]:
-    """All modules that take part in serving."""
+    """All modules that take part in serving: not the one that runs by itself."""
     stems = [path.stem for path in sorted(folder(slug).glob("*.py"))]
     return [
         import_module(f"services.{slug}.{stem}")
         for stem in stems
-        if not stem.startswith("__") and stem != OWN_COMMANDS.get(slug)
+        if not stem.startswith("__") and stem != KNOWN[slug].command
     ]
 
 
@@ -97,10 +97,18 @@ def columns_of(select: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def test_there_are_seven() -> None:
+def test_the_catalogue_has_every_service_and_the_contract_s_on_their_ports() -> None:
     found = {path.name for path in (ROOT / "services").iterdir() if (path / "service.py").exists()}
-    assert found == set(PORTS)
-    assert [each.slug for each in ALL] == sorted(PORTS)
+    assert found == set(KNOWN)
+    assert CONTRACT_PORTS.items() <= {slug: known.port for slug, known in KNOWN.items()}.items()
+
+
+def test_no_two_services_have_a_name_or_a_port_in_common() -> None:
+    assert len(KNOWN) == len(SERVICES)
+    assert all(known.port % 100 == 1 for known in KNOWN.values()), (
+        "instance n listens on the port of the first plus n - 1"
+    )
+    assert len({known.port for known in KNOWN.values()} | {SHARED_PORT}) == len(KNOWN) + 1
 
 
 @each_service
@@ -116,7 +124,7 @@ def test_each_starts_by_the_same_lines(slug: str) -> None:
     assert "from common.service import run\n" in lines
     assert f"from services.{slug}.service import SERVICE\n" in lines
     last = ast.unparse(module.body[-1])
-    if slug in OWN_COMMANDS:
+    if KNOWN[slug].command:
         assert last.startswith("if __name__ == '__main__':\n")
         assert last.endswith("\n        run(SERVICE)")
     else:
@@ -132,16 +140,12 @@ def test_the_package_itself_says_what_it_is_for_and_no_more(slug: str) -> None:
 
 
 @each_service
-def test_its_names_and_port_are_those_that_clients_know(slug: str) -> None:
-    found, [of_proto] = service(slug), import_module(f"protos.{slug}_pb2").DESCRIPTOR.services_by_name.values()
-    assert (found.slug, found.name, found.full_name, found.port) == (
-        slug,
-        of_proto.name,
-        of_proto.full_name,
-        PORTS[slug],
-    )
-    register = getattr(import_module(f"protos.{slug}_pb2_grpc"), f"add_{of_proto.name}Servicer_to_server")
-    assert found.register is register
+def test_its_names_are_those_of_its_proto_file(slug: str) -> None:
+    known = service(slug).known
+    [of_proto] = import_module(f"protos.{slug}_pb2").DESCRIPTOR.services_by_name.values()
+    assert (known.slug, known.name, known.full_name) == (slug, of_proto.name, of_proto.full_name)
+    assert hasattr(import_module(known.grpc_module), known.register)
+    assert hasattr(import_module(known.grpc_module), known.stub)
 
 
 @each_service
@@ -210,7 +214,7 @@ def test_each_table_is_written_by_one_service_which_the_schema_names() -> None:
     }
     assert set(named) == tables, "each table has a comment that names its writer"
     writers: dict[str, set[str]] = {}
-    for slug in PORTS:
+    for slug in KNOWN:
         for statement in service(slug).statements:
             if isinstance(statement, Write):
                 writers.setdefault(written_table(statement), set()).add(slug)
@@ -221,7 +225,7 @@ def test_each_table_is_written_by_one_service_which_the_schema_names() -> None:
 
 @each_service
 def test_services_import_neither_each_other_nor_what_is_built_on_them(slug: str) -> None:
-    others = {f"services.{other}" for other in PORTS if other != slug}
+    others = {f"services.{other}" for other in KNOWN if other != slug}
     above = {"client", "schema", "sampledata", "loadtest", "infra", "tests"}
     for path in folder(slug).glob("*.py"):
         for name in imported(tree(path)):

@@ -4,15 +4,14 @@ import re
 
 import pytest
 
-from common.catalogue import SERVICES as REGISTERED
+from common.catalogue import SERVICES
 from common.settings import PREFIX, Settings
-from deploy.entrypoint import COMMANDS, EXAMPLE_PASSWORD, SERVICES
+from deploy.entrypoint import COMMANDS, EXAMPLE_PASSWORD
 from infra.layout import ROOT
-from services.__main__ import ALL
 from tests.deploy.compose_files import FILES, Service, load, own, services, setting_names
 
 EACH_FILE = pytest.mark.parametrize("name", FILES)
-PORTS = {service.slug: service.port for service in ALL}
+PORTS = {known.slug: known.port for known in SERVICES.values()}
 
 
 def by_port(name: str) -> dict[int, Service]:
@@ -25,7 +24,7 @@ def by_port(name: str) -> dict[int, Service]:
 
 
 def test_a_file_without_a_registry_names_its_services_as_callers_look_them_up() -> None:
-    looked_up = {known.host: known.slug for known in REGISTERED.values()}
+    looked_up = {known.host: known.slug for known in SERVICES.values()}
     assert {name: service["command"][0] for name, service in own(FILES["dns"]).items() if name != "schema"} == looked_up
 
 
@@ -56,9 +55,9 @@ def test_every_setting_has_the_name_of_one(name: str) -> None:
 
 
 @EACH_FILE
-def test_all_seven_services_are_there(name: str) -> None:
+def test_all_services_are_there(name: str) -> None:
     commands = [service.get("command", [""])[0] for service in own(FILES[name]).values()]
-    assert set(SERVICES) <= set(commands) or "supervised" in commands or "all-in-one" in commands
+    assert set(PORTS) <= set(commands) or "supervised" in commands or "all-in-one" in commands
 
 
 @EACH_FILE
@@ -150,6 +149,6 @@ def test_the_classic_deployment_gives_the_keys_of_the_article() -> None:
 def test_the_cluster_keeps_three_copies_and_runs_two_of_each_service() -> None:
     present = services(FILES["cluster"])
     assert "'replication_factor': 3" in present["schema"]["environment"]["KILLRVIDEO_CASSANDRA_REPLICATION"]
-    assert all(present[slug]["deploy"] == {"replicas": 2} for slug in SERVICES)
+    assert all(present[slug]["deploy"] == {"replicas": 2} for slug in PORTS)
     assert len([name for name in present if name.startswith("cassandra")]) == 3
     assert len([name for name in present if name.startswith("etcd")]) == 3

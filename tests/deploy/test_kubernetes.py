@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from common.service import Service
+from common.catalogue import SERVICES, KnownService
 from common.settings import Settings
 from infra.layout import ROOT
-from services.__main__ import ALL
 from tests.deploy.compose_files import setting_names
 from tests.deploy.kustomize import Object, build
 
 FOLDER = ROOT / "deploy/kubernetes"
-EACH_SERVICE = pytest.mark.parametrize("service", ALL, ids=lambda service: service.slug)
+EACH_SERVICE = pytest.mark.parametrize("known", SERVICES.values(), ids=lambda known: known.slug)
 EACH_DEPLOYMENT = pytest.mark.parametrize("name", ["dns", "etcd"])
 EACH_POD = pytest.mark.parametrize("path", ["service/deployment.yaml", "dns/schema.yaml"])
 
@@ -31,7 +30,7 @@ def load(path: str) -> dict[str, Any]:
 
 def test_every_manifest_parses_and_says_what_it_is() -> None:
     paths = sorted(FOLDER.rglob("*.yaml"))
-    assert len(paths) > len(ALL)
+    assert len(paths) > len(SERVICES)
     for path in paths:
         assert {"apiVersion", "kind"} <= set(load(str(path.relative_to(FOLDER))))
 
@@ -53,7 +52,7 @@ def test_whatever_selects_pods_selects_those_of_one_service(name: str) -> None:
     selectors = [thing["spec"]["selector"] for thing in objects if "selector" in thing.get("spec", {})]
     for template in pods:
         selectors += [rule["labelSelector"] for rule in template["spec"].get("topologySpreadConstraints", [])]
-    assert len(selectors) == 5 * len(ALL)
+    assert len(selectors) == 5 * len(SERVICES)
     for selector in selectors:
         wanted = set(selector.get("matchLabels", selector).items())
         assert len([template for template in pods if wanted <= labels_of(template)]) == 1
@@ -66,7 +65,7 @@ def test_every_autoscaler_scales_a_deployment_that_exists(name: str) -> None:
     scaled = [
         thing["spec"]["scaleTargetRef"]["name"] for thing in objects if thing["kind"] == "HorizontalPodAutoscaler"
     ]
-    assert len(scaled) == len(ALL)
+    assert len(scaled) == len(SERVICES)
     assert set(scaled) == deployments
 
 
@@ -80,28 +79,28 @@ def test_the_two_deployments_differ_in_how_services_are_found_alone() -> None:
     assert set(settings) <= setting_names()
 
 
-def test_all_seven_are_deployed() -> None:
+def test_all_services_are_deployed() -> None:
     named = {Path(resource).name for resource in load("dns/kustomization.yaml")["resources"] if "services/" in resource}
-    assert named == {service.slug.replace("_", "-") for service in ALL}
+    assert named == {known.host for known in SERVICES.values()}
 
 
 @EACH_SERVICE
-def test_a_service_runs_by_its_name_and_is_asked_on_its_port(service: Service) -> None:
-    overlay = load(f"services/{service.slug.replace('_', '-')}/kustomization.yaml")
+def test_a_service_runs_by_its_name_and_is_asked_on_its_port(known: KnownService) -> None:
+    overlay = load(f"services/{known.host}/kustomization.yaml")
     changes = {
         change["path"]: change["value"] for patch in overlay["patches"] for change in yaml.safe_load(patch["patch"])
     }
-    assert changes.pop("/spec/template/spec/containers/0/args/0") == service.slug
-    assert set(changes.values()) == {service.port}
+    assert changes.pop("/spec/template/spec/containers/0/args/0") == known.slug
+    assert set(changes.values()) == {known.port}
     asked = {path.split("/")[-3] for path in changes if path.endswith("/grpc/port")}
     assert asked == {"startupProbe", "readinessProbe", "livenessProbe"}
 
 
 @EACH_SERVICE
-def test_a_caller_finds_a_service_by_the_name_that_its_manifest_gives(service: Service) -> None:
-    name = f"{service.slug.replace('_', '-')}-{load('service/service.yaml')['metadata']['name']}"
+def test_a_caller_finds_a_service_by_the_name_that_its_manifest_gives(known: KnownService) -> None:
+    name = f"{known.host}-{load('service/service.yaml')['metadata']['name']}"
     settings = load("dns/settings.yaml")["data"]
-    assert f"{service.name}={name}:{service.port}" in settings["KILLRVIDEO_DNS_NAMES"].split(";")
+    assert f"{known.name}={name}:{known.port}" in settings["KILLRVIDEO_DNS_NAMES"].split(";")
 
 
 def test_every_setting_has_the_name_of_one() -> None:

@@ -1,4 +1,4 @@
-"""The seven under supervisord: what it bears, and what ends it."""
+"""The services under supervisord: what it bears, and what ends it."""
 
 import os
 import signal
@@ -12,7 +12,10 @@ from infra import supervision
 from infra.layout import PYTHON, ROOT
 from infra.processes import Process, wait_until
 from infra.supervision import Supervisor, base_ports, write_configuration
+from infra.supervisord_conf import MAX_INSTANCES
 from tests.infra.test_commands import free_offset
+
+SLUGS = sorted(base_ports())
 
 
 class Supervisord(Process):
@@ -53,26 +56,23 @@ def test_a_folder_with_a_percent_sign_and_spaces_does_not_confuse_it(tmp_path: P
     assert options.pidfile == str(configuration.with_name("supervisord.pid"))
 
 
-def test_absent_databases_never_end_it_and_all_seven_drain_side_by_side(tmp_path: Path, socket: Path) -> None:
+def test_absent_databases_never_end_it_and_all_services_drain_side_by_side(tmp_path: Path, socket: Path) -> None:
     with Supervisord(tmp_path) as supervisord:
         supervisor = Supervisor(socket)
         wait_until(supervisor.answers, 300, "supervisord's socket")
         wait_until(
-            lambda: [slot.state for slot in supervisor.slots()].count("RUNNING") == 7,
+            lambda: [slot.state for slot in supervisor.slots()].count("RUNNING") == len(SLUGS),
             300,
-            "seven instances that stay up",
+            "one instance of each service that stays up",
         )
         slots = supervisor.slots()
-        assert [slot.name for slot in slots if slot.up] == [f"{slug}-1" for slug in sorted(base_ports())]
-        assert len(slots) == 7 * 99
-        wait_until(lambda: supervisord.log_text().count("waiting for") >= 7, 300, "seven services that wait")
+        assert [slot.name for slot in slots if slot.up] == [f"{slug}-1" for slug in SLUGS]
+        assert len(slots) == len(SLUGS) * MAX_INSTANCES
+        wait_until(lambda: supervisord.log_text().count("waiting for") >= len(SLUGS), 300, "services that wait")
         supervisord.terminate()
         assert supervisord.wait_end(60) == 0
         # Side by side: supervisord waits for all of them at once.
-        assert (
-            "waiting for comments-1, ratings-1, search-1, statistics-1, suggested_videos-1, user_management-1, video_catalog-1 to die"
-            in (supervisord.log_text())
-        )
+        assert f"waiting for {', '.join(f'{slug}-1' for slug in SLUGS)} to die" in supervisord.log_text()
 
 
 def test_a_true_crash_loop_ends_it_with_1_and_says_which_instance(tmp_path: Path, socket: Path) -> None:
@@ -92,8 +92,8 @@ def test_services_stop_in_order_when_their_supervisord_is_killed(tmp_path: Path,
     with Supervisord(tmp_path) as supervisord:
         supervisor = Supervisor(socket)
         wait_until(supervisor.answers, 300, "supervisord's socket")
-        wait_until(lambda: supervisord.log_text().count("waiting for") >= 7, 300, "seven services that wait")
+        wait_until(lambda: supervisord.log_text().count("waiting for") >= len(SLUGS), 300, "services that wait")
         pids = [slot.pid for slot in supervisor.slots() if slot.up]
         supervisord.send(signal.SIGKILL)
         supervisord.wait_end(5)
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 60, "the end of the seven")
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 60, "the end of the services")

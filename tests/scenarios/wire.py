@@ -4,38 +4,22 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from protos import (
-    comments_pb2,
-    comments_pb2_grpc,
-    ratings_pb2,
-    ratings_pb2_grpc,
-    search_pb2,
-    search_pb2_grpc,
-    statistics_pb2,
-    statistics_pb2_grpc,
-    suggested_videos_pb2,
-    suggested_videos_pb2_grpc,
-    user_management_pb2,
-    user_management_pb2_grpc,
-    video_catalog_pb2,
-    video_catalog_pb2_grpc,
-)
+from common.catalogue import SERVICES
 from protos.common_pb2 import TimeUuid, Uuid
 
 STUBS: dict[str, tuple[Any, Any]] = {
-    "CommentsService": (comments_pb2_grpc.CommentsServiceStub, comments_pb2),
-    "RatingsService": (ratings_pb2_grpc.RatingsServiceStub, ratings_pb2),
-    "SearchService": (search_pb2_grpc.SearchServiceStub, search_pb2),
-    "StatisticsService": (statistics_pb2_grpc.StatisticsServiceStub, statistics_pb2),
-    "SuggestedVideoService": (suggested_videos_pb2_grpc.SuggestedVideoServiceStub, suggested_videos_pb2),
-    "UserManagementService": (user_management_pb2_grpc.UserManagementServiceStub, user_management_pb2),
-    "VideoCatalogService": (video_catalog_pb2_grpc.VideoCatalogServiceStub, video_catalog_pb2),
+    name: (
+        getattr(import_module(known.grpc_module), known.stub),
+        import_module(known.messages_module),
+    )
+    for name, known in SERVICES.items()
 }
 METHODS = {
     name.removesuffix("Request"): (service, module)
