@@ -1,7 +1,7 @@
 """The settings of every process, read from the environment (prefix KILLRVIDEO_) once, at start, and never changed.
 
-Those of listening, advertising, finding and calling are grpc_discovery's, with our defaults; what is KillrVideo's own stands here. The README's
-table is generated from the descriptions. Names that earlier backends used are kept (contract, section 6). A secret may be given as a file:
+Those of listening, advertising, finding and calling are grpc_discovery's, with our defaults; what is KillrVideo's own stands here. The table in
+docs/settings.md is generated from the descriptions. Names that earlier backends used are kept (contract, section 6). A secret may be given as a file:
 KILLRVIDEO_DSE_PASSWORD_FILE=/run/secrets/password stands for KILLRVIDEO_DSE_PASSWORD.
 """
 

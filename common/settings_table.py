@@ -1,4 +1,4 @@
-"""The tables of settings in our README and the library's, generated from the settings classes.
+"""The tables of settings in docs/settings.md and in the library's README, generated from the settings classes.
 
 `python -m common.settings_table` rewrites them in place.
 """
@@ -13,7 +13,7 @@ from grpc_discovery.environment import leaves, variable_of
 
 ROOT = Path(__file__).parent.parent
 TABLES: dict[Path, tuple[type[grpc_discovery.Settings], str]] = {
-    ROOT / "README.md": (Settings, PREFIX),
+    ROOT / "docs" / "settings.md": (Settings, PREFIX),
     ROOT / "discovery" / "README.md": (grpc_discovery.Settings, ""),
 }
 """The pages, and for each the settings and the prefix that its table shows."""
@@ -21,7 +21,7 @@ BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
 
 
 def with_table(page: Path) -> str:
-    """The text of a page with the present table between its two marks."""
+    """The text of `page` with the table as the settings are now, between the page's two marks."""
     head, rest = page.read_text(encoding="utf-8").split(BEGIN)
     return head + BEGIN + _table(*TABLES[page]) + END + rest.split(END)[1]
 

@@ -44,7 +44,7 @@ COMMANDS: dict[str, Command] = {
 def usage() -> str:
     """The help text."""
     lines = "\n".join(f"  {name:<17} {command.does}" for name, command in COMMANDS.items())
-    return f"usage: docker run [OPTIONS] IMAGE [COMMAND] [ARGUMENTS]\n\ncommands:\n{lines}\n\nSettings are environment variables; the README lists them."
+    return f"usage: docker run [OPTIONS] IMAGE [COMMAND] [ARGUMENTS]\n\ncommands:\n{lines}\n\nSettings are environment variables; docs/settings.md lists them."
 
 
 def example_secrets(environment: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The READMEs tell the truth where a test can see it."""
+"""The tables of settings in docs/settings.md and in the library's README show the settings as they are."""
 
 from pathlib import Path
 
