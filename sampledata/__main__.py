@@ -23,7 +23,7 @@ from sampledata.loader import Count, Loader, Options, Progress, ServicesAway
 from sampledata.readers import VIEWS_PER_PLAY, UnknownForm, read_folder
 
 OWN_FOLDER = Path(__file__).with_name("data")
-DEFAULT_PASSWORD = "killrvideo"  # noqa: S105  # of made-up people, told in the README
+DEFAULT_PASSWORD = "killrvideo"  # noqa: S105  # of made-up people; docs/data.md names it
 
 _SHOWN_BAD_ROWS = 20
 
