@@ -10,7 +10,7 @@ import signal
 import sys
 from types import FrameType
 
-from infra import setup
+from infra import jars, local, setup
 from infra.errors import STOP_SIGNALS, InfraError, Stopped
 from infra.layout import PYTHON, VENV
 
@@ -56,8 +56,8 @@ def main() -> int:
         if command in OF_WHAT_RUNS and not setup.environment_is_ready():
             raise InfraError("nothing is set up here, so nothing runs: `make start` or `make run` does both")
         if command in NEEDS_CASSANDRA:
-            setup.check_tools()
-        with setup.one_at_a_time():
+            jars.check_tools()
+        with local.one_at_a_time():
             setup.set_up_environment()
         if sys.prefix != str(VENV):
             signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -75,7 +75,7 @@ def main() -> int:
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.EIO):
             return _nobody_reads()
-        sentence = setup.in_a_sentence(error)
+        sentence = local.in_a_sentence(error)
         if sentence is None:
             raise
         print(f"{command}: {sentence}", file=sys.stderr, flush=True)
@@ -110,7 +110,7 @@ def _clean() -> int:
 
     if pid := holder():
         raise InfraError(f"KillrVideo runs (process {pid}): `make stop` first")
-    setup.remove_local()
+    local.remove_local()
     return 0
 
 

@@ -10,10 +10,10 @@ from string import Template
 
 from infra.cql_probe import Login, answers
 from infra.errors import InfraError
+from infra.java import find_java
 from infra.layout import CASSANDRA_JARS
 from infra.ports import free_port
 from infra.processes import Process
-from infra.setup import find_java
 
 # The superuser that Cassandra makes by itself where it asks for a password.
 FIRST_LOGIN = Login("cassandra", "cassandra")

@@ -15,8 +15,9 @@ from infra.errors import InfraError
 from infra.fleet import SERVICES, Fleet
 from infra.layout import DATA, LOCAL, LOGS, PYTHON, ROOT
 from infra.lock import holder, running
+from infra.progress import say
 from infra.settings import InfraSettings
-from infra.setup import say, set_up
+from infra.setup import set_up
 from infra.supervision import Slot, Supervisor, base_ports
 from infra.supervisord_conf import MAX_INSTANCES
 

@@ -19,10 +19,11 @@ from infra.errors import STOP_SIGNALS, InfraError, Stopped
 from infra.etcd import Etcd
 from infra.fleet import Fleet, Seen, changes, missing, table
 from infra.layout import DATA, LOGS, PYTHON, ROOT, RUN
+from infra.local import free_mb, full_disk, require_space
 from infra.ports import require_free
 from infra.processes import Process
+from infra.progress import say
 from infra.settings import InfraSettings, misspelled
-from infra.setup import free_mb, full_disk, require_space, say
 from infra.supervision import base_ports, write_configuration
 
 READY = RUN / "ready"

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from infra.errors import InfraError
 from infra.layout import LOCAL, ROOT
-from infra.setup import LIBRARY, REQUIREMENTS, require_space, say
+from infra.local import require_space
+from infra.progress import say
+from infra.setup import LIBRARY, REQUIREMENTS
 
 VERSIONS = ("3.11", "3.12", "3.13")
 EXTRAS = "etcd-v2,dns,reflection,cli,uvloop"

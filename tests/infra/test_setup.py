@@ -19,11 +19,14 @@ import infra
 from infra import setup
 from infra.errors import InfraError, Stopped
 from infra.etcd import Etcd
+from infra.jars import jars_are_whole
 from infra.layout import CASSANDRA_JARS, LAYOUT, ROOT, VENV
+from infra.local import in_a_sentence, require_space
 from infra.lock import holder, running
 from infra.ports import free_port, require_free
 from infra.processes import Process, wait_until
 from infra.settings import misspelled
+from infra.steps import run_step
 
 
 @pytest.fixture
@@ -186,8 +189,8 @@ def test_clean_waits_for_no_set_up_but_refuses(local: Path) -> None:
 
 def test_a_folder_of_another_user_is_told_in_a_sentence(tmp_path: Path) -> None:
     error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "setup.lock"))
-    assert f"{tmp_path}/setup.lock: Permission denied" in (setup.in_a_sentence(error) or "")
-    assert setup.in_a_sentence(OSError(errno.EBADF, "Bad file descriptor")) is None
+    assert f"{tmp_path}/setup.lock: Permission denied" in (in_a_sentence(error) or "")
+    assert in_a_sentence(OSError(errno.EBADF, "Bad file descriptor")) is None
 
 
 def test_one_runs_at_a_time_and_those_who_look_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -255,37 +258,37 @@ def test_commands_that_need_what_runs_say_that_nothing_runs(local: Path) -> None
 def test_a_jar_that_is_missing_or_cut_makes_the_jars_be_fetched_anew(tmp_path: Path) -> None:
     home = tmp_path / "cassandra"
     shutil.copytree(CASSANDRA_JARS.parent, home)
-    assert setup._jars_are_whole(home)
+    assert jars_are_whole(home)
     jar = next((home / "jars").glob("guava*"))
     jar.write_bytes(jar.read_bytes()[:1000])
-    assert not setup._jars_are_whole(home)
+    assert not jars_are_whole(home)
     (home / "complete").unlink()
-    assert not setup._jars_are_whole(home)
+    assert not jars_are_whole(home)
 
 
 def test_a_disk_without_room_is_told_before_the_set_up_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10_000_000_000, 9_700_000_000, 300_000_000))
     with pytest.raises(InfraError, match="only 300 MB are free"):
-        setup.require_space(1200)
+        require_space(1200)
 
 
 def test_a_step_that_fills_the_disk_says_so(tmp_path: Path) -> None:
     with pytest.raises(InfraError, match=r"the disk of .* is full"):
-        setup._run(["sh", "-c", "echo 'write error: No space left on device'; exit 1"], "the step failed")
+        run_step(["sh", "-c", "echo 'write error: No space left on device'; exit 1"], "the step failed")
 
 
 def test_a_step_without_a_network_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     said = "WARNING: Retrying (Retry(total=4)) after connection broken"
     with pytest.raises(InfraError, match="the step failed, because the network did not answer:"):
-        setup._run(["sh", "-c", f"echo '{said}'; echo '{said}'; exit 1"], "the step failed")
-    assert capsys.readouterr().out.count("the network does not answer; trying on") == 1
+        run_step(["sh", "-c", f"echo '{said}'; echo '{said}'; exit 1"], "the step failed")
+    assert capsys.readouterr().out.count("the network does not answer; trying again") == 1
 
 
 def test_what_maven_says_of_debugging_maven_is_left_out() -> None:
     said = ["[ERROR] no such jar", "[ERROR] ", "[ERROR] Re-run Maven using the -X switch", "[ERROR] [Help 1] a page"]
     with pytest.raises(InfraError) as refusal:
-        setup._run(["sh", "-c", "printf '%s\\n' \"$@\"; exit 1", "sh", *said], "Maven failed")
+        run_step(["sh", "-c", "printf '%s\\n' \"$@\"; exit 1", "sh", *said], "Maven failed")
     assert str(refusal.value) == "Maven failed:\n[ERROR] no such jar"
 
 
