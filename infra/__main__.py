@@ -65,7 +65,7 @@ def main() -> int:
         # Only here, inside the virtual environment, can these be imported.
         from infra import commands
 
-        return commands.run(command, arguments[1:])
+        return commands.run_command(command, arguments[1:])
     except Stopped:
         print("stopped", flush=True)
         return 130

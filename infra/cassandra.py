@@ -87,45 +87,18 @@ class Cassandra(Process):
         self.login = login
         self.tls = tls
         self._values = {
+            **_settings_of_login(login),
+            **_settings_of_tls(tls),
             "folder": json.dumps(str(self.data), ensure_ascii=False)[1:-1],  # stands in quotes
             "host": host,
             "port": str(port),
             "storage_port": str(self.storage_port),
             "seeds": seeds or self.seed,
             "auto_bootstrap": _yaml(auto_bootstrap),
-            "authenticator": "PasswordAuthenticator" if login else "AllowAllAuthenticator",
-            "authorizer": "CassandraAuthorizer" if login else "AllowAllAuthorizer",
-            "tls": _yaml(tls is not None),
-            "keystore": str(tls.keystore.absolute()) if tls else "none",
-            "keystore_password": tls.password if tls else "none",
         }
-        command = [
-            str(find_java()),
-            f"-Xms{heap_mb}M",
-            f"-Xmx{heap_mb}M",
-            "-Xss256k",
-            "-XX:+ExitOnOutOfMemoryError",
-            "-XX:+PerfDisableSharedMem",
-            *(f"--add-exports={package}=ALL-UNNAMED" for package in EXPORTS),
-            *(f"--add-opens={package}=ALL-UNNAMED" for package in OPENS),
-            "-Djdk.attach.allowAttachSelf=true",
-            "-Dio.netty.tryReflectionSetAccessible=true",
-            f"-javaagent:{_jamm(jars)}",
-            f"-Dcassandra.config={(self.data / 'cassandra.yaml').as_uri()}",
-            f"-Dcassandra.storagedir={self.data}",
-            f"-Dlogback.configurationFile={self.data}/logback.xml",
-            # One machine: nobody to wait for.
-            "-Dcassandra.skip_wait_for_gossip_to_settle=0",
-            "-Dcassandra.ring_delay_ms=100",
-            "-Dcassandra.superuser_setup_delay_ms=0",
-            "-Dcassandra-foreground=yes",
-            "-cp",
-            f"{jars}/*",
-            "org.apache.cassandra.service.CassandraDaemon",
-        ]
         super().__init__(
             "Cassandra",
-            command,
+            _command(self.data, jars, heap_mb),
             self.data / "start.log",
             # Without a locale Java reads no name of a file that has more than ASCII in it.
             environment={"LC_ALL": "C.UTF-8"},
@@ -183,6 +156,51 @@ def cassandra_cluster(
             node.wait_ready(ready_seconds)
             nodes.append(node)
         yield nodes
+
+
+def _settings_of_login(login: Login | None) -> dict[str, str]:
+    """The values of cassandra.yaml that decide whether clients give a user and a password."""
+    return {
+        "authenticator": "PasswordAuthenticator" if login else "AllowAllAuthenticator",
+        "authorizer": "CassandraAuthorizer" if login else "AllowAllAuthorizer",
+    }
+
+
+def _settings_of_tls(tls: CassandraTls | None) -> dict[str, str]:
+    """The values of cassandra.yaml that decide whether clients are served with TLS."""
+    return {
+        "tls": _yaml(tls is not None),
+        "keystore": str(tls.keystore.absolute()) if tls else "none",
+        "keystore_password": tls.password if tls else "none",
+    }
+
+
+def _command(data: Path, jars: Path, heap_mb: int) -> list[str]:
+    """How Java runs Cassandra with the configuration in `data`."""
+    return [
+        str(find_java()),
+        f"-Xms{heap_mb}M",
+        f"-Xmx{heap_mb}M",
+        "-Xss256k",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:+PerfDisableSharedMem",
+        *(f"--add-exports={package}=ALL-UNNAMED" for package in EXPORTS),
+        *(f"--add-opens={package}=ALL-UNNAMED" for package in OPENS),
+        "-Djdk.attach.allowAttachSelf=true",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+        f"-javaagent:{_jamm(jars)}",
+        f"-Dcassandra.config={(data / 'cassandra.yaml').as_uri()}",
+        f"-Dcassandra.storagedir={data}",
+        f"-Dlogback.configurationFile={data}/logback.xml",
+        # One machine: there is nobody to wait for.
+        "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+        "-Dcassandra.ring_delay_ms=100",
+        "-Dcassandra.superuser_setup_delay_ms=0",
+        "-Dcassandra-foreground=yes",
+        "-cp",
+        f"{jars}/*",
+        "org.apache.cassandra.service.CassandraDaemon",
+    ]
 
 
 def _jamm(jars: Path) -> Path:

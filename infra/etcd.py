@@ -30,6 +30,13 @@ class EtcdTls:
     key: Path
     client_authority: Path | None = None
 
+    def options(self) -> list[str]:
+        """The flags of etcd that say so."""
+        options = [f"--cert-file={self.certificate}", f"--key-file={self.key}"]
+        if self.client_authority:
+            options += [f"--trusted-ca-file={self.client_authority}", "--client-cert-auth"]
+        return options
+
 
 class Etcd(Process):
     """One etcd member. `address` is the host:port of its clients."""
@@ -57,11 +64,10 @@ class Etcd(Process):
         self.host = host
         self.port = port
         self.tls = tls
+        self.url = f"{'https' if tls else 'http'}://{host}:{port}"
         # Health is asked here, always without TLS and without a user, whatever the clients' side demands.
         self._health_port = free_port(host)
         peer = f"http://{host}:{peer_port or free_port(host)}"
-        scheme = "https" if tls else "http"
-        self.url = f"{scheme}://{host}:{port}"
         self.peer = f"{name}={peer}"
         command = [
             str(program or pinned_program()),
@@ -75,14 +81,11 @@ class Etcd(Process):
             f"--listen-metrics-urls=http://{host}:{self._health_port}",
             "--logger=zap",
             "--log-level=warn",
+            *(["--enable-v2=true"] if v2 else []),
+            *(tls.options() if tls else []),
+            *options,
         ]
-        if v2:
-            command.append("--enable-v2=true")
-        if tls:
-            command += [f"--cert-file={tls.certificate}", f"--key-file={tls.key}"]
-            if tls.client_authority:
-                command += [f"--trusted-ca-file={tls.client_authority}", "--client-cert-auth"]
-        super().__init__(name, [*command, *options], folder / "etcd.log", stop_seconds=3.0)
+        super().__init__(name, command, folder / "etcd.log", stop_seconds=3.0)
 
     @property
     def address(self) -> str:

@@ -43,6 +43,12 @@ def holder(path: Path = LOCK) -> int | None:
     return None
 
 
+def require_running() -> None:
+    """Raise InfraError where nothing runs."""
+    if holder() is None:
+        raise InfraError("KillrVideo does not run: `make start` or `make run` starts it")
+
+
 def _taken(file: IO[str], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)

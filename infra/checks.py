@@ -1,0 +1,48 @@
+"""`make check`: lint, format, types, import rules and generated code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.errors import InfraError
+from infra.layout import PYTHON, ROOT
+from infra.progress import say
+
+OWN_CODE = (
+    "discovery/src",
+    "discovery/tests",
+    "common",
+    "language",
+    "services",
+    "client",
+    "schema",
+    "infra",
+    "sampledata",
+    "loadtest",
+    "benchmarks",
+    "deploy",
+    "tests",
+)
+
+
+def run_checks() -> int:
+    """Every check, also after one has failed, and which of them failed."""
+    own = [name for name in OWN_CODE if (ROOT / name).is_dir()]
+    programs = Path(sys.executable).parent
+    steps = {
+        "lint": ["-m", "ruff", "check", "."],
+        "format": ["-m", "ruff", "format", "--check", "."],
+        "types": ["-m", "mypy", *own],
+        "import rules": [str(programs / "lint-imports"), "--no-cache"],
+        "generated code": ["-m", "protos", "--check"],
+        "generated files": ["-m", "deploy.generate", "--check"],
+    }
+    failed = []
+    for name, step in steps.items():
+        say(f"{name}: {' '.join(Path(part).name if part.startswith('/') else part for part in step)}")
+        if subprocess.run([str(PYTHON), *step], cwd=ROOT, check=False).returncode:
+            failed.append(name)
+    if failed:
+        raise InfraError(f"failed: {', '.join(failed)}")
+    say("all checks passed")
+    return 0
