@@ -5,16 +5,22 @@ docs/settings.md is generated from the descriptions. Names that earlier backends
 KILLRVIDEO_DSE_PASSWORD_FILE=/run/secrets/password stands for KILLRVIDEO_DSE_PASSWORD.
 """
 
+import os
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import SecretStr, field_validator
 
-from common.catalogue import PORTS, REGISTRY_ROOT, SERVICES
+from common.catalogue import REGISTRY_ROOT
+from common.setting_defaults import with_defaults
+from common.setting_names import misspelled
 from grpc_discovery import Section, setting
 from grpc_discovery import Settings as LibrarySettings
-from grpc_discovery.addresses import Address, parse_address, parse_addresses, parse_host, parse_named_lists
+from grpc_discovery.addresses import Address, parse_address, parse_addresses, parse_host
+from grpc_discovery.environment import leaves, variable_of
 from grpc_discovery.settings import AdvertiseSettings as LibraryAdvertiseSettings
 from grpc_discovery.settings import DnsSettings as LibraryDnsSettings
 from grpc_discovery.settings import EtcdSettings as LibraryEtcdSettings
@@ -24,7 +30,7 @@ from grpc_discovery.settings import TlsFiles
 
 PREFIX = "KILLRVIDEO_"
 
-_ETCD_PORT = 2379
+_told: set[str] = set()  # what this process has said of misspelt names
 
 
 class ListenSettings(LibraryListenSettings):
@@ -225,69 +231,25 @@ class Settings(LibrarySettings):
 
     @classmethod
     def load(cls, prefix: str = PREFIX, **values: object) -> Self:
-        """The settings of this process, `values` by flat names before the environment; wrong ones end it with exit code 2, a sentence each."""
+        """The settings of this process, `values` by flat names before the environment; wrong ones end it with exit code 2, a sentence each.
+
+        A variable whose name is misspelt is told on standard error, once in a process.
+        """
+        for sentence in misspelled(prefix, cls.variables(), os.environ):
+            if sentence not in _told:
+                _told.add(sentence)
+                print(sentence, file=sys.stderr, flush=True)
         return super().load(prefix, **values)
 
     @classmethod
+    def variables(cls) -> Iterator[str]:
+        """The names of all settings without the prefix, also those of the files that hold a secret."""
+        for _, field in leaves(cls):
+            yield variable_of(field)
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["secret_file"]:
+                yield f"{variable_of(field)}_FILE"
+
+    @classmethod
     def prepare(cls, given: dict[str, object]) -> dict[str, object]:
-        """What older names say, and what follows from our well-known names and ports.
-
-        Values that cannot be read are left as they are: each is refused under the name by which it was given.
-        """
-        hosts = [host for name in ("HOST_IP", "DOCKER_IP") if (host := _host(given.get(name)))]
-        docker_ip = _host(given.get("DOCKER_IP"))
-        beside = _host(given.get("SERVICE_HOST")) or "127.0.0.1"
-        complete = {
-            **given,
-            "STATIC_SERVICES": _with_all_static(str(given.get("STATIC_SERVICES") or ""), beside),
-            "DNS_NAMES": _with_all_dns_names(str(given.get("DNS_NAMES") or "")),
-        }
-        if hosts and not given.get("SERVICE_HOST"):
-            complete["SERVICE_HOST"] = hosts[0]
-        if docker_ip and not given.get("ETCD"):
-            complete["ETCD"] = str(Address(docker_ip, _ETCD_PORT))
-        if not _is_true(given.get("ENABLE_SSL")):
-            # Older compose files name a certificate also where it is not used, and where there is none.
-            complete["SSL_CERTIFICATE"] = complete["SSL_CERTIFICATE_FILE"] = None
-        return complete
-
-
-def _host(value: object) -> str | None:
-    """The host that a setting gives; None where it gives none or something that is not one."""
-    try:
-        return parse_host(str(value)) if value else None
-    except ValueError:
-        return None
-
-
-def _is_true(value: object) -> bool:
-    try:
-        return TypeAdapter(bool).validate_python(value or False)
-    except ValidationError:
-        return False
-
-
-def _with_all_static(text: str, host: str) -> str:
-    """The fixed lists with the well-known ports put in; a name that is left out is at its own port on `host`."""
-    try:
-        given = {
-            name: ",".join(str(address) for address in parse_addresses(addresses, PORTS.get(name)))
-            for name, addresses in parse_named_lists(text).items()
-        }
-    except ValueError:
-        return text
-    return _joined({name: str(Address(host, port)) for name, port in PORTS.items()} | given)
-
-
-def _with_all_dns_names(text: str) -> str:
-    """The DNS names; a service that is left out has its short name and its port."""
-    try:
-        return _joined(
-            {name: f"{known.host}:{known.port}" for name, known in SERVICES.items()} | parse_named_lists(text)
-        )
-    except ValueError:
-        return text
-
-
-def _joined(lists: dict[str, str]) -> str:
-    return ";".join(f"{name}={value}" for name, value in lists.items())
+        """With what older names say, and what follows from our well-known names and ports."""
+        return with_defaults(given)

@@ -1,7 +1,6 @@
 """The processes of one machine: etcd, Cassandra, the schema step and supervisord with the seven services."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,7 @@ from infra.layout import DATA, LOGS, PYTHON, ROOT, RUN
 from infra.ports import require_free
 from infra.processes import Process
 from infra.progress import say
-from infra.settings import InfraSettings, misspelled
+from infra.settings import InfraSettings
 from infra.supervision import base_ports, write_configuration
 
 
@@ -122,8 +121,6 @@ def service_environment(settings: InfraSettings) -> dict[str, str]:
 def load_settings() -> InfraSettings:
     """The settings, with etcd being the one of this machine."""
     settings = InfraSettings.load()
-    for warning in misspelled(os.environ):
-        print(warning, file=sys.stderr, flush=True)
     return settings.replace(etcd=f"127.0.0.1:{settings.etcd_port}")
 
 

@@ -1,14 +1,11 @@
 """Settings of the machine that runs everything, beside those of the services: one class, so that one look at the environment checks both."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from common.settings import PREFIX, RegistrySettings, Settings
+from common.settings import RegistrySettings, Settings
 from grpc_discovery import setting
-from grpc_discovery.environment import leaves, variable_of
 
 LAST_OFFSET = 56_000
 """The highest offset with which the last service's 99 instances still have ports below 65536."""
@@ -60,15 +57,3 @@ class InfraSettings(Settings):
         if value % 100:
             raise ValueError("must be a multiple of 100")
         return value
-
-
-def misspelled(names: Iterable[str]) -> list[str]:
-    """A sentence for each name that is almost that of a setting: what stands behind it would be ignored in silence."""
-    known = [variable_of(field) for _, field in leaves(InfraSettings)]
-    given = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX) and name != "KILLRVIDEO_LOCAL"]
-    # Names that are like no setting are left alone: older compose files and Kubernetes bring some.
-    return [
-        f"{PREFIX}{name} is no setting and is ignored; is {PREFIX}{meant[0]} meant?"
-        for name in given
-        if name.removesuffix("_FILE") not in known and (meant := get_close_matches(name, known, 1, 0.8))
-    ]

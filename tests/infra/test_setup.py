@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 import infra
+from common.setting_names import TOOLS_NAMES
+from common.settings import Settings
 from infra import setup
 from infra.errors import InfraError, Stopped
 from infra.etcd import Etcd
@@ -25,7 +27,7 @@ from infra.local import in_a_sentence, require_space
 from infra.lock import holder, running
 from infra.ports import free_port, require_free
 from infra.processes import Process, wait_until
-from infra.settings import misspelled
+from infra.settings import InfraSettings
 from infra.steps import run_step
 
 
@@ -125,9 +127,8 @@ def test_an_address_that_is_not_this_machines_is_not_called_taken() -> None:
         require_free(free_port(), "comments", "KILLRVIDEO_PORT_OFFSET", "192.0.2.1")
 
 
-def test_a_setting_whose_name_is_misspelled_is_told_and_others_of_the_prefix_are_left_alone() -> None:
-    names = ["KILLRVIDEO_ETDC_PORT", "KILLRVIDEO_ETCD_PORT", "KILLRVIDEO_DSE_PASSWORD_FILE", "KILLRVIDEO_LOCAL", "HOME"]
-    assert misspelled(names) == ["KILLRVIDEO_ETDC_PORT is no setting and is ignored; is KILLRVIDEO_ETCD_PORT meant?"]
+def test_services_know_the_names_that_only_the_tools_read() -> None:
+    assert set(InfraSettings.variables()) - set(Settings.variables()) <= TOOLS_NAMES
 
 
 @pytest.mark.parametrize(
