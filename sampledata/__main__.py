@@ -36,6 +36,7 @@ comments.csv, video_playback_stats.csv; each but videos.csv may be missing), or 
 
 What is there already is left as it is, so the same command continues a load that was stopped, and a second run adds
 nothing. Videos are dated when they are submitted, the oldest of the files first: a call to submit one takes no date.
+Comments are dated after the last video, in the order that they have in the files.
 Plays are calls too: of trending videos, one stands for {VIEWS_PER_PLAY:,} views.
 """
 

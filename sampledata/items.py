@@ -55,7 +55,7 @@ class Rating:
 
 @dataclass(frozen=True)
 class Comment:
-    """What one person says about one video. The id, a version-1 UUID, tells when."""
+    """What one person says about one video. The id is that of the file, a version-1 UUID, whose time only tells which is older."""
 
     place: Place
     video_id: UUID

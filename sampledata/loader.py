@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -14,6 +14,7 @@ from grpc.aio import AioRpcError
 from client import Services
 from protos import comments_pb2, ratings_pb2, statistics_pb2, user_management_pb2, video_catalog_pb2
 from protos.common_pb2 import TimeUuid, Uuid
+from sampledata.comment_dates import CommentsThere, ids_at_loading
 from sampledata.items import BadRow, Comment, DataSet, Person, Place, Plays, Rating, Video
 
 MOST_IDS = 200
@@ -182,7 +183,9 @@ class Loader:
         await self._each("ratings", sorted(ratings, key=lambda rating: rating.video_id), rate, self._options.at_once)
 
     async def _load_comments(self, comments: Sequence[Comment]) -> None:
-        known: dict[UUID, asyncio.Task[set[UUID]]] = {}
+        known: dict[UUID, asyncio.Task[CommentsThere]] = {}
+        newest = await self._newest_date({comment.video_id for comment in comments})
+        new_ids = ids_at_loading((comment.comment_id for comment in comments), newest)
 
         async def leave(comment: Comment) -> bool:
             video_id = comment.video_id
@@ -195,7 +198,7 @@ class Loader:
                 comments_pb2.CommentOnVideoRequest(
                     video_id=_uuid(video_id),
                     user_id=_uuid(comment.user_id),
-                    comment_id=TimeUuid(value=str(comment.comment_id)),
+                    comment_id=TimeUuid(value=str(new_ids[comment.comment_id])),
                     comment=comment.text,
                 ),
             )
@@ -203,19 +206,33 @@ class Loader:
 
         self._count("comments", len(comments))
         try:
-            await self._each("comments", comments, leave, self._options.at_once)
+            await self._each(
+                "comments",
+                sorted(comments, key=lambda comment: new_ids[comment.comment_id].time),
+                leave,
+                self._options.at_once,
+            )
         finally:
             for task in known.values():
                 task.cancel()
 
-    async def _known_comments(self, video_id: UUID) -> set[UUID]:
-        known: set[UUID] = set()
+    async def _newest_date(self, video_ids: Collection[UUID]) -> datetime:
+        """When the last of these videos was submitted; the present where there is none of them."""
+        dates: list[datetime] = []
+        for some in _chunks(list(video_ids)):
+            request = video_catalog_pb2.GetVideoPreviewsRequest(video_ids=map(_uuid, some))
+            answer = await self._call(self._services.video_catalog.GetVideoPreviews, request)
+            dates += (preview.added_date.ToDatetime(UTC) for preview in answer.video_previews)
+        return max(dates, default=datetime.now(UTC))
+
+    async def _known_comments(self, video_id: UUID) -> CommentsThere:
+        known: list[UUID] = []
         request = comments_pb2.GetVideoCommentsRequest(video_id=_uuid(video_id), page_size=MOST_ROWS)
         while True:
             page = await self._call(self._services.comments.GetVideoComments, request)
-            known.update(UUID(comment.comment_id.value) for comment in page.comments)
+            known += (UUID(comment.comment_id.value) for comment in page.comments)
             if not page.paging_state:
-                return known
+                return CommentsThere(known)
             request.paging_state = page.paging_state
 
     async def _load_plays(self, plays: Sequence[Plays]) -> None:

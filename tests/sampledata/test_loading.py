@@ -6,9 +6,10 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid1, uuid4
+from uuid import RFC_4122, UUID, uuid1, uuid4
 
 import pytest
 from grpc import StatusCode
@@ -16,11 +17,13 @@ from grpc import StatusCode
 from client import Services
 from common.errors import Unavailable
 from common.settings import Settings
+from common.timestamps import now, timestamp_message
 from grpc_discovery import AlreadyExists, InvalidArgument
 from infra.layout import ROOT
 from infra.processes import Process, wait_until
 from protos import comments_pb2, ratings_pb2, statistics_pb2, user_management_pb2, video_catalog_pb2
 from protos.comments_pb2_grpc import CommentsServiceServicer, add_CommentsServiceServicer_to_server
+from protos.common_pb2 import TimeUuid, Uuid
 from protos.ratings_pb2_grpc import RatingsServiceServicer, add_RatingsServiceServicer_to_server
 from protos.statistics_pb2_grpc import StatisticsServiceServicer, add_StatisticsServiceServicer_to_server
 from protos.user_management_pb2_grpc import UserManagementServiceServicer, add_UserManagementServiceServicer_to_server
@@ -62,24 +65,34 @@ class Videos(VideoCatalogServiceServicer):
 
     def __init__(self) -> None:
         self.videos: dict[str, Any] = {}
+        self.dates: dict[str, datetime] = {}
         self.submitted: Counter[str] = Counter()
 
     async def SubmitYouTubeVideo(self, request: Any, context: Any) -> video_catalog_pb2.SubmitYouTubeVideoResponse:
         if not request.name.strip():
             raise InvalidArgument({"name": "must not be blank"})
         self.videos[request.video_id.value] = request
+        self.dates[request.video_id.value] = now()
         self.submitted[request.video_id.value] += 1
         return video_catalog_pb2.SubmitYouTubeVideoResponse()
 
     async def SubmitUploadedVideo(self, request: Any, context: Any) -> video_catalog_pb2.SubmitUploadedVideoResponse:
         self.videos[request.video_id.value] = request
+        self.dates[request.video_id.value] = now()
         return video_catalog_pb2.SubmitUploadedVideoResponse()
 
     async def GetVideoPreviews(self, request: Any, context: Any) -> video_catalog_pb2.GetVideoPreviewsResponse:
         assert 1 <= len(request.video_ids) <= 200
         known = [each for each in request.video_ids if each.value in self.videos]
-        previews = [video_catalog_pb2.VideoPreview(video_id=each) for each in known]
+        previews = [
+            video_catalog_pb2.VideoPreview(video_id=each, added_date=timestamp_message(self.date(each.value)))
+            for each in known
+        ]
         return video_catalog_pb2.GetVideoPreviewsResponse(video_previews=previews)
+
+    def date(self, video_id: str) -> datetime:
+        """When it was submitted, in UTC without a zone."""
+        return self.dates.setdefault(video_id, now())
 
     async def GetLatestVideoPreviews(
         self, request: Any, context: Any
@@ -277,7 +290,65 @@ async def test_a_row_that_a_service_refuses_is_told_with_its_place_and_the_rest_
     assert "rating must be 1 to 5, not 7" in bad.reason
     assert counts(progress)["ratings"] == (1, 0, 1)
     assert world.ratings.ratings == {(FIRST_VIDEO, BOB): 4}
-    assert list(world.comments.comments) == [str(comment)]
+    assert [left.comment for left in world.comments.comments.values()] == ["Hm"]
+
+
+def said(world: World) -> list[tuple[str, datetime]]:
+    """Texts and dates of all comments, the oldest first."""
+    ids = sorted(map(UUID, world.comments.comments), key=lambda comment_id: comment_id.time)
+    return [
+        (world.comments.comments[str(one)].comment, datetime(1582, 10, 15, tzinfo=UTC) + timedelta(microseconds=one.time // 10))
+        for one in ids
+    ]  # fmt: skip
+
+
+COMMENTS = (
+    "videoid,commentid,comment,userid\n"
+    + f"{FIRST_VIDEO},10b836f6-f3a8-11f0-a65d-004b56494445,third,{ANN}\n"
+    + f"{SECOND_VIDEO},c4017f94-ee14-11f0-848a-004b56494445,first,{BOB}\n"
+    + f"{FIRST_VIDEO},227c9ad4-f1b8-11f0-9188-004b56494445,second,{BOB}\n"
+)
+
+
+async def test_comments_are_dated_at_loading_after_their_videos_and_keep_their_order(
+    world: World, tmp_path: Path
+) -> None:
+    await world.load(small_set(tmp_path, comments=COMMENTS))
+    assert [text for text, _ in said(world)] == ["first", "second", "third"]
+    newest = max(world.videos.dates.values()).replace(tzinfo=UTC)
+    assert all(newest < date < newest + timedelta(seconds=1) for _, date in said(world))
+    assert all(UUID(one).version == 1 and UUID(one).variant == RFC_4122 for one in world.comments.comments)
+
+
+async def test_a_load_that_was_cut_short_adds_only_what_is_missing_though_the_videos_were_dated_anew(
+    world: World, tmp_path: Path
+) -> None:
+    data = small_set(tmp_path, comments=COMMENTS)
+    await world.load(data)
+    before = said(world)
+    lost = next(key for key, left in world.comments.comments.items() if left.comment == "second")
+    del world.comments.comments[lost]
+    assert counts(await world.load(data))["comments"] == (1, 2, 0)
+    assert said(world) == before
+    for video in world.videos.dates:
+        world.videos.dates[video] += timedelta(days=1)
+    assert counts(await world.load(data))["comments"] == (0, 3, 0)
+
+
+async def test_comments_that_were_loaded_with_the_ids_of_the_file_are_there_already(
+    world: World, tmp_path: Path
+) -> None:
+    data = small_set(tmp_path, comments=COMMENTS)
+    for comment in data.comments:
+        world.comments.comments[str(comment.comment_id)] = comments_pb2.CommentOnVideoRequest(
+            video_id=Uuid(value=str(comment.video_id)), comment_id=TimeUuid(value=str(comment.comment_id))
+        )
+    assert counts(await world.load(data))["comments"] == (0, 3, 0)
+
+
+async def test_a_comment_that_stands_in_the_file_twice_is_left_once(world: World, tmp_path: Path) -> None:
+    await world.load(small_set(tmp_path, comments=COMMENTS + COMMENTS.splitlines()[1] + "\n"))
+    assert len(world.comments.comments) == 3
 
 
 async def test_a_rating_that_somebody_has_changed_since_is_left(world: World, tmp_path: Path) -> None:

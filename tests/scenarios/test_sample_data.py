@@ -58,14 +58,16 @@ def assert_counts(wire: Wire, data: DataSet) -> None:
     for rating in data.ratings:
         number[rating.video_id] += 1
         total[rating.video_id] += rating.rating
-    said: dict[Any, set[tuple[str, str]]] = {video.video_id: set() for video in data.videos}
-    for comment in data.comments:
-        said[comment.video_id].add((str(comment.comment_id), comment.text))
+    said: dict[Any, list[str]] = {video.video_id: [] for video in data.videos}
+    for comment in sorted(data.comments, key=lambda comment: comment.comment_id.time, reverse=True):
+        said[comment.video_id].append(comment.text)
     for video in data.videos:
         found = wire.GetRating(video_id=u(video.video_id))
         assert (found.ratings_count, found.ratings_total) == (number[video.video_id], total[video.video_id])
         comments = wire.GetVideoComments(video_id=u(video.video_id), page_size=100).comments
-        assert {(each.comment_id.value, each.comment) for each in comments} == said[video.video_id]
+        assert [comment.comment for comment in comments] == said[video.video_id]
+        added = wire.GetVideo(video_id=u(video.video_id)).added_date.ToDatetime()
+        assert all(comment.comment_timestamp.ToDatetime() >= added for comment in comments)
     stats = wire.GetNumberOfPlays(video_ids=[u(plays.video_id) for plays in data.plays]).stats
     assert [each.views for each in stats] == [plays.views for plays in data.plays]
 
