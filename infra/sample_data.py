@@ -4,7 +4,7 @@ import asyncio
 import os
 from typing import NamedTuple
 
-from common.database import DatabaseError, Select, connect
+from common.database import DatabaseError, Select, connect, explained
 from grpc_discovery import ServiceError
 from grpc_discovery.addresses import Address
 from infra.errors import InfraError
@@ -48,13 +48,14 @@ async def load_sample_data(settings: InfraSettings) -> None:
 
 
 async def _has_videos(settings: InfraSettings) -> bool:
+    contact_points = [Address("127.0.0.1", settings.cassandra.port)]
     try:
         ours = settings.replace(cassandra_driver="cassandra-driver")  # the tools' driver
-        database = await connect(ours, [Address("127.0.0.1", settings.cassandra.port)], settings.cassandra.keyspace)
+        database = await connect(ours, contact_points, settings.cassandra.keyspace)
         try:
             await database.prepare([ANY_VIDEO])
             return await database.select_one(ANY_VIDEO) is not None
         finally:
             await database.close()
     except (ServiceError, DatabaseError) as error:
-        raise InfraError(f"Cassandra was asked for videos in vain: {error}") from error
+        raise InfraError(f"Cassandra was asked for videos in vain: {explained(error, contact_points)}") from error

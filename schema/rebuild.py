@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from common.database import Database, Select
+from common.database import Database, Select, explained
 from common.errors import Unavailable
 from common.settings import Settings
 from grpc_discovery.addresses import Address
@@ -55,46 +55,64 @@ _RATED_VIDEOS = _Ids(
 async def rebuild(settings: Settings, contact_points: list[Address]) -> None:
     """Write lists, tags, words and suggestions of all videos anew, and the totals and lists of all ratings. The schema must be complete."""
     database = await wait_for_cassandra(settings, contact_points, settings.cassandra.keyspace)
+    patience = _Patience(contact_points)
     try:
         statements = (*_VIDEOS, *_RATED_VIDEOS, *video_catalog.STATEMENTS, *ratings.STATEMENTS)
-        await _patiently(partial(database.prepare, statements))
+        await patience.complete(partial(database.prepare, statements))
         await _for_each(
-            database, _VIDEOS, "videos", Submissions(video_catalog.VideoCatalogRepository(database)).restore
+            database, patience, _VIDEOS, "videos", Submissions(video_catalog.VideoCatalogRepository(database)).restore
         )
-        await _for_each(database, _RATED_VIDEOS, "rated videos", Tally(ratings.RatingsRepository(database)).restore)
+        await _for_each(
+            database, patience, _RATED_VIDEOS, "rated videos", Tally(ratings.RatingsRepository(database)).restore
+        )
     finally:
         await database.close()
 
 
-async def _for_each(database: Database, ids: _Ids, what: str, restore: Callable[[UUID], Awaitable[bool]]) -> None:
+class _Patience:
+    """Repeats what may be repeated while Cassandra is away. Logs once for each reason, however many wait."""
+
+    def __init__(self, contact_points: list[Address]) -> None:
+        self._contact_points = contact_points
+        self._reason = ""
+
+    async def complete(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """The result of `work`, which is tried again without end."""
+        while True:
+            try:
+                result = await work()
+            except Unavailable as error:
+                reason = explained(error, self._contact_points)
+                if reason != self._reason:
+                    self._reason = reason
+                    _log.info("waiting for Cassandra: %s", reason)
+            else:
+                self._reason = ""
+                return result
+            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
+
+
+async def _for_each(
+    database: Database, patience: _Patience, ids: _Ids, what: str, restore: Callable[[UUID], Awaitable[bool]]
+) -> None:
     """Restore each of the videos, some at once, telling how many are done."""
     done = left_out = 0
     room = asyncio.Semaphore(_AT_ONCE)
 
     async def one(video_id: UUID) -> bool:
         async with room:
-            return await _patiently(partial(restore, video_id))
+            return await patience.complete(partial(restore, video_id))
 
-    rows: Sequence[_VideoIdRow] = await _patiently(partial(database.select, ids.first, _CHUNK))
+    rows: Sequence[_VideoIdRow] = await patience.complete(partial(database.select, ids.first, _CHUNK))
     while rows:
         outcomes = await asyncio.gather(*(one(row.video_id) for row in rows))
         done += sum(outcomes)
         left_out += len(outcomes) - sum(outcomes)
         _log.info("%d %s done", done, what)
         last = rows[-1].video_id
-        rows = await _patiently(partial(database.select, ids.after, last, _CHUNK))
+        rows = await patience.complete(partial(database.select, ids.after, last, _CHUNK))
     if left_out:
         _log.warning(
             "%d rows of %s were left out: they have no user or no date, so they are no whole videos", left_out, what
         )
     _log.info("all %s are done", what)
-
-
-async def _patiently(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Do `work`, again and again while Cassandra is away: all of it may be repeated."""
-    while True:
-        try:
-            return await work()
-        except Unavailable as error:
-            _log.info("Cassandra is away, trying again: %s", error)
-        await asyncio.sleep(random.uniform(*_RETRY_SECONDS))

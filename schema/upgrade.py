@@ -10,7 +10,7 @@ import random
 from itertools import groupby
 from typing import NamedTuple
 
-from common.database import Database, DatabaseError, Select, Write, connect
+from common.database import Database, DatabaseError, Select, Write, connect, explained
 from common.errors import Unavailable
 from common.settings import Settings
 from grpc_discovery.addresses import Address
@@ -64,8 +64,8 @@ async def apply(settings: Settings, contact_points: list[Address]) -> None:
                     refusals += 1
                     if refusals == _REFUSALS:
                         raise
-                if str(error) != reason:
-                    reason = str(error)
+                if explained(error, contact_points) != reason:
+                    reason = explained(error, contact_points)
                     _log.info("the schema step will try again: %s", reason)
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
     finally:

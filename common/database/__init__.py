@@ -9,6 +9,7 @@ A repository lists its statements at its top and calls them with positional valu
 Timestamps are naive datetimes in UTC, in whole milliseconds; ids are UUIDs, or texts where the row declares IdText; `IN ?` takes a list.
 """
 
+from common.database.availability import explained
 from common.database.factory import connect, wait_for_database
 from common.database.interface import (
     Database,
@@ -33,5 +34,6 @@ __all__ = [
     "Write",
     "WriteIf",
     "connect",
+    "explained",
     "wait_for_database",
 ]

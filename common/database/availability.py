@@ -1,11 +1,18 @@
-"""Whether the database is there, and what a caller is told when it is not. Shared by the drivers."""
+"""Whether the database is there, and what a caller and an operator are told when it is not. Shared by the drivers."""
+
+from collections.abc import Iterable
 
 from common.errors import Unavailable
 from grpc_discovery import DeadlineExceeded, ServiceError
+from grpc_discovery.addresses import Address
 from grpc_discovery.serving.deadlines import waited_too_long
 
 _ENOUGH_MISSED = 2
 _AWAY = "The database is not available at the moment. Please try again later."
+
+
+class NotAnswering(Unavailable):
+    """The database is away. Callers are told the same whatever the cause; `explained` tells an operator what the driver said."""
 
 
 class Availability:
@@ -31,10 +38,24 @@ class Availability:
 
 def unavailable() -> Unavailable:
     """What a caller is told when the database is away."""
-    return Unavailable(_AWAY)
+    return NotAnswering(_AWAY)
 
 
 def unanswered() -> ServiceError:
     """What a caller is told when a statement was not answered in its time."""
     error = waited_too_long(_AWAY)
     return error if isinstance(error, DeadlineExceeded) else unavailable()
+
+
+def explained(error: Exception, contact_points: Iterable[Address]) -> str:
+    """What an operator is told of an error that a database at `contact_points` gave: for the log, not for callers."""
+    if not isinstance(error, NotAnswering):
+        return str(error)
+    said = first_reason(error.__cause__) if error.__cause__ else "it has not answered for some seconds"
+    return f"no answer from {', '.join(map(str, contact_points))}: {said}"
+
+
+def first_reason(error: BaseException) -> str:
+    """The reason of a driver's error; where it has one for each node, that of the first."""
+    reasons = getattr(error, "errors", None)
+    return str(next(iter(reasons.values()))) if isinstance(reasons, dict) and reasons else str(error)

@@ -29,7 +29,7 @@ from cassandra.query import (
     SimpleStatement,
 )
 
-from common.database.availability import Availability, unanswered, unavailable
+from common.database.availability import Availability, first_reason, unanswered, unavailable
 from common.database.cassandra_cluster import CONDITIONAL_PROFILE, build_cluster
 from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.database.rows import row_maker
@@ -87,7 +87,7 @@ class CassandraDriver:
             await asyncio.to_thread(cluster.shutdown)
             if isinstance(error, _AWAY + _REFUSED):
                 where = ", ".join(map(str, contact_points))
-                raise Unavailable(f"no connection to {where}: {_first_reason(error)}") from error
+                raise Unavailable(f"no connection to {where}: {first_reason(error)}") from error
             raise
         session.default_fetch_size = None  # lists are bounded by their own LIMIT; only `scan` reads in chunks
         return cls(cluster, session, settings)
@@ -241,8 +241,3 @@ def _translated(error: Exception) -> Exception:
     if isinstance(error, OperationTimedOut):
         return unanswered()
     return unavailable() if isinstance(error, _AWAY) else DatabaseError(str(error))
-
-
-def _first_reason(error: Exception) -> str:
-    reasons = getattr(error, "errors", None)
-    return str(next(iter(reasons.values()))) if isinstance(reasons, dict) and reasons else str(error)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import aclosing
 
 from common.catalogue import CASSANDRA, PORTS
+from common.database.availability import explained
 from common.database.interface import Database, DatabaseError, Statement
 from common.errors import Unavailable
 from common.settings import Settings
@@ -37,14 +38,14 @@ async def wait_for_database(settings: Settings, registry: Registry, statements: 
     reason changes, and one when it is over.
     """
     statements = list(statements)
-    reason = ""
+    reason, points = "", settings.cassandra.contact_points
     while True:
         try:
             points = settings.cassandra.contact_points or await _advertised_contact_points(registry)
             return await _session(settings, points, statements)
         except (Unavailable, RegistryUnavailable, DatabaseError) as error:
-            if str(error) != reason:
-                reason = str(error)
+            if explained(error, points) != reason:
+                reason = explained(error, points)
                 _log.info("waiting for Cassandra: %s", reason)
         await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 

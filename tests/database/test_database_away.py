@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from common.database import Database, Select, Write, connect
+from common.database import Database, Select, Write, connect, explained
 from common.errors import Unavailable
 from grpc_discovery import DeadlineExceeded
 from grpc_discovery.addresses import Address
@@ -118,6 +118,29 @@ async def test_a_hung_node_is_left_alone_and_calls_fail_at_once(database: Databa
         node.resume()
     assert await until_it_answers(database, 10) < 10
     await database.write(CLAIM, "after the pause", uuid4())
+
+
+async def test_callers_are_told_the_same_always_and_operators_where_it_is_and_what_the_driver_said(
+    database: Database, node: Cassandra
+) -> None:
+    await until_it_answers(database, 10)
+    where = Address(node.host, node.port)
+    node.pause()
+    try:
+        texts = []
+        for _ in range(2):  # first a statement that is not answered in its time, then one that is not even tried
+            with pytest.raises(Unavailable) as away:
+                await database.select(OWNER, "somebody")
+            texts.append(explained(away.value, [where]))
+            assert str(away.value) == "The database is not available at the moment. Please try again later."
+            await until_it_answers(database, 6, wanted=False)
+    finally:
+        node.resume()
+    asked, not_asked = texts
+    assert asked.startswith(f"no answer from {where}: ")
+    assert "not available at the moment" not in asked
+    assert not_asked == f"no answer from {where}: it has not answered for some seconds"
+    await until_it_answers(database, 10)
 
 
 async def test_a_node_that_hangs_for_long_is_found_again(database: Database, node: Cassandra) -> None:
