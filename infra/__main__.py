@@ -106,9 +106,9 @@ def _help(command: str) -> int:
 
 
 def _clean() -> int:
-    from infra.lock import holder
+    from infra.lock import running_pid
 
-    if pid := holder():
+    if pid := running_pid():
         raise InfraError(f"KillrVideo runs (process {pid}): `make stop` first")
     local.remove_local()
     return 0

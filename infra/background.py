@@ -8,7 +8,7 @@ import time
 from infra import machine
 from infra.errors import InfraError
 from infra.layout import LOGS, PYTHON, ROOT
-from infra.lock import holder
+from infra.lock import require_not_running, running_pid
 from infra.progress import say
 from infra.run import READY
 from infra.setup import set_up
@@ -20,8 +20,7 @@ _STOP_SECONDS = 30.0
 def start() -> int:
     """Start `run` in the background and show what it says until everything serves."""
     machine.load_settings()
-    if pid := holder():
-        raise InfraError(f"KillrVideo runs already (process {pid}): `make status` shows it, `make stop` ends it")
+    require_not_running()
     set_up()
     LOGS.mkdir(parents=True, exist_ok=True)
     READY.unlink(missing_ok=True)
@@ -54,13 +53,13 @@ def start() -> int:
 
 def stop() -> int:
     """Ask what runs to stop, and return when it has; raise InfraError when that takes too long."""
-    pid = holder()
+    pid = running_pid()
     if pid is None:
         say("KillrVideo does not run")
         return 0
     os.kill(pid, signal.SIGTERM)
     begun = time.monotonic()
-    while holder() == pid:
+    while running_pid() == pid:
         if time.monotonic() - begun > _STOP_SECONDS:
             raise InfraError(f"process {pid} has not stopped after {_STOP_SECONDS:.0f} s")
         time.sleep(0.1)

@@ -6,44 +6,42 @@ import subprocess
 from collections.abc import Callable
 
 from infra import background, checks, machine, pythons, run, scaling, status
+from infra.arguments import read_arguments
 from infra.errors import InfraError
 from infra.layout import LOCAL, PYTHON, ROOT
-from infra.lock import holder, running
+from infra.lock import running, running_pid
 from infra.progress import say
 from infra.setup import set_up
-
-Given = dict[str, str]
-"""What stands after a command: SERVICE=comments N=4."""
 
 
 def run_command(command: str, arguments: list[str]) -> int:
     """Do `command` (one of those in __main__) with what stands after it, and return the exit code."""
-    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    commands: dict[str, Callable[[Given], int]] = {
+    given = read_arguments(arguments, os.environ.get("MAKEFLAGS", ""))
+    commands: dict[str, Callable[[], int]] = {
         "run": _run,
-        "start": lambda _: background.start(),
-        "stop": lambda _: background.stop(),
-        "status": lambda _: status.show_status(),
-        "logs": lambda given: status.show_logs(given.get("SERVICE", ""), bool(given.get("FOLLOW"))),
-        "scale": scaling.scale,
-        "rolling-restart": scaling.rolling_restart,
-        "test": lambda given: _become("pytest", given.get("ARGS", "")),
-        "test-pythons": lambda given: pythons.test_pythons(shlex.split(given.get("ARGS", ""))),
-        "chaos": lambda given: _become("tests.chaos", given.get("ARGS", "")),
-        "bench": lambda given: _become("benchmarks", given.get("ARGS", "")),
-        "load": lambda given: _load(given.get("ARGS", "") or "run browse"),
-        "load-scale": lambda _: _load("run scaling"),
-        "containers": lambda given: _become("deploy", given.get("TRIALS", "")),
-        "check": lambda _: checks.run_checks(),
-        "protos": lambda _: _generate("protos"),
+        "start": background.start,
+        "stop": background.stop,
+        "status": status.show_status,
+        "logs": lambda: status.show_logs(given["SERVICE"], bool(given["FOLLOW"])),
+        "scale": lambda: scaling.scale(given["SERVICE"], given["N"]),
+        "rolling-restart": lambda: scaling.rolling_restart(given["SERVICE"]),
+        "test": lambda: _become("pytest", given["ARGS"]),
+        "test-pythons": lambda: pythons.test_pythons(shlex.split(given["ARGS"])),
+        "chaos": lambda: _become("tests.chaos", given["ARGS"]),
+        "bench": lambda: _become("benchmarks", given["ARGS"]),
+        "load": lambda: _load(given["ARGS"] or "run browse"),
+        "load-scale": lambda: _load("run scaling"),
+        "containers": lambda: _become("deploy", given["TRIALS"]),
+        "check": checks.run_checks,
+        "protos": lambda: _generate("protos"),
         # The code of the .proto files first: what follows from the catalogue imports it.
-        "generate": lambda _: _generate("protos") or _generate("deploy.generate"),
+        "generate": lambda: _generate("protos") or _generate("deploy.generate"),
         "setup": _set_up,
     }
-    return commands[command](given)
+    return commands[command]()
 
 
-def _set_up(_given: Given) -> int:
+def _set_up() -> int:
     set_up()
     say(f"everything is set up in {LOCAL}")
     return 0
@@ -53,7 +51,7 @@ def _generate(module: str) -> int:
     return subprocess.run([str(PYTHON), "-m", module], cwd=ROOT, check=False).returncode
 
 
-def _run(_given: Given) -> int:
+def _run() -> int:
     settings = machine.load_settings()
     with running():
         set_up()
@@ -62,9 +60,9 @@ def _run(_given: Given) -> int:
 
 def _load(arguments: str) -> int:
     """The load test against this machine's system, which is started in the background where it does not run."""
-    settings = machine.load_settings()
-    if holder() is None and background.start() != 0:
+    if running_pid() is None and background.start() != 0:
         raise InfraError("the system did not start, so there is nothing to load")
+    settings = machine.settings_of_what_runs()
     environment = {**os.environ, **machine.service_environment(settings)}
     os.execve(PYTHON, [str(PYTHON), "-m", "loadtest", *shlex.split(arguments)], environment)
 

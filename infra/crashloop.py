@@ -20,7 +20,10 @@ FAILURES, FAILURE_SECONDS = 4, 300.0
 enough to count as started: on a busy machine it may take a while to come to the point where it fails."""
 
 DEATHS, DEATH_SECONDS = 8, 60.0
-"""The same for deaths by a signal. More are borne, because it may be a person who kills."""
+"""The same for deaths by a signal. More are allowed, because it may be a person who kills."""
+
+MAX_LINE_BYTES = 65_536
+"""A longer line is printed in pieces, so that output without an end of line takes no more memory than this."""
 
 
 class CrashLoop:
@@ -63,7 +66,11 @@ class CrashLoop:
     def _output(self, event: Any) -> None:
         """Print whole lines, each with the name of its instance; in JSON as its first field, for the machine that reads it."""
         name = event.process.config.name
-        *lines, self._parts[name] = (self._parts[name] + event.data).split(b"\n")
+        *lines, rest = (self._parts[name] + event.data).split(b"\n")
+        while len(rest) > MAX_LINE_BYTES:
+            lines.append(rest[:MAX_LINE_BYTES])
+            rest = rest[MAX_LINE_BYTES:]
+        self._parts[name] = rest
         sys.stdout.buffer.write(b"".join(_named(name, line) + b"\n" for line in lines))
         sys.stdout.buffer.flush()
 

@@ -2,19 +2,36 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from common.settings import PREFIX
 from infra.cassandra import Cassandra
 from infra.errors import InfraError
 from infra.etcd import Etcd
 from infra.layout import DATA, LOGS, PYTHON, ROOT, RUN
+from infra.lock import environment_of, require_running
+from infra.own_socket import require_own
 from infra.ports import require_free
 from infra.processes import Process
 from infra.progress import say
 from infra.settings import InfraSettings
-from infra.supervision import base_ports, write_configuration
+from infra.supervision import SOCKET, base_ports, write_configuration
+from infra.waiting import with_reasons
+
+_WHERE_THINGS_ARE = [
+    f"{PREFIX}{name}"
+    for name in (
+        "ETCD_PORT",
+        "CASSANDRA_PORT",
+        "PORT_OFFSET",
+        "DISCOVERY",
+        "REGISTRY_ROOT",
+        "REGISTRY_NAMES",
+        "LISTEN_HOST",
+    )
+]
 
 
 class Machine:
@@ -40,6 +57,7 @@ class Machine:
             folder=ROOT,
             stop_seconds=2.0,
         )
+        require_own(SOCKET)
         configuration = RUN / "supervisord.conf"
         write_configuration(configuration, settings.port_offset)
         self.supervisord = Process(
@@ -106,6 +124,10 @@ class Machine:
                     or f"{process.name} ended with {process.exit_code}; the end of {process.log}:\n{process.log_end()}"
                 )
 
+    def reasons(self, slugs: Iterable[str]) -> str:
+        """Services that do not serve, with what they say that they wait for."""
+        return with_reasons(slugs, self.supervisord.log_text())
+
 
 def service_environment(settings: InfraSettings) -> dict[str, str]:
     """What the services of this machine get beside the person's own settings, which must not send them elsewhere."""
@@ -120,7 +142,27 @@ def service_environment(settings: InfraSettings) -> dict[str, str]:
 
 def load_settings() -> InfraSettings:
     """The settings, with etcd being the one of this machine."""
-    settings = InfraSettings.load()
+    return _with_own_etcd(InfraSettings.load())
+
+
+def settings_of_what_runs() -> InfraSettings:
+    """The settings that what runs was started with; raises InfraError when nothing runs. Says so where ours differ."""
+    ours, pid = load_settings(), require_running()
+    try:
+        theirs = environment_of(pid)
+    except OSError:
+        return ours
+    different = {
+        name: theirs.get(name, "") for name in _WHERE_THINGS_ARE if theirs.get(name, "") != os.environ.get(name, "")
+    }
+    if not different:
+        return ours
+    given = ", ".join(f"{name}={value}" if value else f"no {name}" for name, value in different.items())
+    say(f"process {pid} was started with {given}, other than this command: what it started is looked at")
+    return _with_own_etcd(InfraSettings.from_environment(PREFIX, theirs))
+
+
+def _with_own_etcd(settings: InfraSettings) -> InfraSettings:
     return settings.replace(etcd=f"127.0.0.1:{settings.etcd_port}")
 
 

@@ -15,6 +15,7 @@ from infra.progress import say
 from infra.sample_data import load_sample_data
 from infra.settings import InfraSettings
 from infra.supervision import base_ports
+from infra.waiting import Waiting
 
 READY = RUN / "ready"
 """There while everything serves; `make start` waits for it."""
@@ -26,7 +27,7 @@ MIN_FREE_MB = 70
 """With less, the next file that etcd allocates in advance does not fit."""
 
 _READY_SECONDS = 900.0
-_PATIENCE_SECONDS = 10.0
+_FIRST_LOOKS_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 _ENDURE_SECONDS = 30.0
 
@@ -90,21 +91,17 @@ def _cancel_when_asked_to_stop() -> None:
 async def _until_all_serve(machine: Machine, fleet: Fleet) -> list[Seen]:
     """Wait for all seven; raise InfraError when a process ends instead, or after a time that is long enough for any machine."""
     deadline = time.monotonic() + _READY_SECONDS
-    patience = time.monotonic() + _PATIENCE_SECONDS
-    cassandra = False
+    waiting, cassandra = Waiting(), False
     while absent := missing(seen := await fleet.look()):
         machine.check()
         if time.monotonic() > deadline:
-            raise InfraError(
-                f"after {_READY_SECONDS:.0f} s these do not serve: {', '.join(absent)}; see `make logs` and {LOGS}"
-            )
+            raise InfraError(f"after {_READY_SECONDS:.0f} s these do not serve: {machine.reasons(absent)}; see {LOGS}")
         if not cassandra and await asyncio.to_thread(machine.cassandra.is_ready):
             cassandra = True
             say("Cassandra answers")
-        if time.monotonic() > patience:
-            patience += _PATIENCE_SECONDS
-            say(f"waiting for {', '.join(absent) if cassandra else 'Cassandra'}")
-        await asyncio.sleep(0.2)
+        if waiting.is_long:
+            waiting.show(machine.reasons(absent) if cassandra else f"Cassandra; its log is {machine.cassandra.log}")
+        await asyncio.sleep(_LOOK_SECONDS if waiting.is_long else _FIRST_LOOKS_SECONDS)
     return seen
 
 

@@ -7,7 +7,6 @@ from infra import fleet, machine
 from infra.errors import InfraError
 from infra.fleet import SERVICES, Fleet
 from infra.layout import DATA, LOGS
-from infra.lock import require_running
 from infra.progress import say
 
 _LAST_LINES = 200
@@ -16,8 +15,7 @@ _POLL_SECONDS = 0.2
 
 def show_status() -> int:
     """Print who serves where. Returns 0 when all seven serve, else 1."""
-    settings = machine.load_settings()
-    require_running()
+    settings = machine.settings_of_what_runs()
 
     async def look() -> int:
         async with await Fleet.open(settings) as found:

@@ -1,6 +1,7 @@
 """`make run` and its companions, on a machine of the test's own: ports moved, a .local/ of its own, real processes."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,12 +44,12 @@ class Machine:
             "make run", command, folder / "run.log", environment=self.environment, folder=ROOT, stop_seconds=30
         )
 
-    def command(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and output of a command."""
+    def command(self, *arguments: str, **settings: str) -> tuple[int, str]:
+        """Exit code and output of a command, with `settings` instead of this machine's."""
         done = subprocess.run(
             [sys.executable, "-m", "infra", *arguments],
             cwd=ROOT,
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment, **settings},
             capture_output=True,
             text=True,
             check=False,
@@ -135,6 +136,30 @@ def test_status_is_0_while_all_seven_serve_and_a_second_run_is_refused(machine: 
     assert f"runs already (process {machine.run.pid})" in text
 
 
+def test_commands_with_other_settings_than_those_of_the_start_say_so_and_look_at_what_runs(machine: Machine) -> None:
+    other = {"KILLRVIDEO_ETCD_PORT": str(free_port()), "KILLRVIDEO_PORT_OFFSET": ""}
+    code, text = machine.command("status", **other)
+    assert code == 0, text
+    started_with = f"KILLRVIDEO_ETCD_PORT={machine.etcd.rpartition(':')[2]}, KILLRVIDEO_PORT_OFFSET={machine.offset}"
+    assert f"process {machine.run.pid} was started with {started_with}, other than this command" in text
+    code, text = machine.command("scale", "SERVICE=comments", "N=1", **other)
+    assert code == 0, text
+
+
+def test_a_name_in_small_letters_is_not_ignored(machine: Machine) -> None:
+    done = subprocess.run(
+        ["make", f"PYTHON={sys.executable}", "scale", "service=comments", "N=2"],
+        cwd=ROOT,
+        env={**os.environ, **machine.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "scale: `service=comments` is not understood: write it in capitals, `SERVICE=comments`" in done.stderr
+
+
 def test_scaling_starts_and_stops_by_name_and_leaves_the_others_their_process_ids(machine: Machine) -> None:
     before = {slug: machine.pids(slug) for slug in SLUGS}
     code, text = machine.command("scale", "SERVICE=comments", "N=3")
@@ -210,6 +235,11 @@ def test_ctrl_c_stops_everything_in_order_within_20_seconds_and_the_next_start_f
     code, text = machine.command("start")
     assert code == 0, text
     assert "loading the sample data" not in text
+    shutil.rmtree(machine.local / "run")  # as a person who tidies up does
+    code, text = machine.command("start")
+    assert code != 0
+    assert "runs already" in text
+    assert machine.command("status")[0] == 0
     assert machine.command("stop")[0] == 0
     wait_until(lambda: not machine.processes(), 1, f"the end of {machine.processes()}")
 
@@ -221,4 +251,20 @@ def test_nothing_is_left_when_run_is_killed(tmp_path: Path) -> None:
         wait_until(lambda: any("services.comments" in line for line in one.processes()), 60, "the first service")
     finally:
         one.run.kill()
+    wait_until(lambda: not one.processes(), 20, "the end of all that it began")
+
+
+def test_a_cassandra_where_nothing_listens_is_named_while_it_is_waited_for(tmp_path: Path) -> None:
+    one = Machine(tmp_path)
+    nowhere = f"127.0.0.1:{free_port()}"
+    one.run.environment["KILLRVIDEO_CASSANDRA_ADVERTISED"] = nowhere
+    one.run.start()
+    try:
+        wait_until(lambda: f"waiting for Cassandra: no connection to {nowhere}: " in one.run.log_text(), 200, "why")
+        line = next(line for line in one.run.log_text().splitlines() if nowhere in line)
+        assert line.startswith("waiting for comments, ratings, ")
+        assert line.endswith(" s)")
+        assert len(one.run.log_text().splitlines()) < 15
+    finally:
+        one.run.stop()
     wait_until(lambda: not one.processes(), 20, "the end of all that it began")
