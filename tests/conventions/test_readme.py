@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.settings_table import TABLES, with_table
+from infra.__main__ import COMMANDS
 from infra.layout import ROOT
 
 MAX_README_LINES = 150
@@ -53,6 +54,11 @@ def test_the_index_of_decisions_names_every_decision() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = _LINK.findall((folder / "README.md").read_text(encoding="utf-8"))
     assert sorted(listed) == sorted(page.name for page in folder.glob("0*.md"))
+
+
+def test_the_page_of_commands_names_every_command() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert COMMANDS.keys() <= set(re.findall(r"`make ([\w-]+)", page))
 
 
 def test_the_readme_can_be_read_in_one_go() -> None:
