@@ -63,7 +63,7 @@ async def one(database: Database, number: int, video_id: UUID) -> None:
 async def run(arguments: argparse.Namespace, point: Address) -> None:
     """Statement after statement, with a line each hundred thousand."""
     settings = Settings.load(cassandra_driver=arguments.driver)
-    database = await connect(settings, [point], settings.cassandra.keyspace)
+    database = await connect(settings.cassandra, [point], settings.cassandra.keyspace)
     await database.prepare((CLAIM, CLAIMED, INSERT_BY_VIDEO, INSERT_BY_USER, OF_VIDEO))
     video_id, numbers, console = uuid4(), count(), Console()
     for _ in range(10):

@@ -247,7 +247,7 @@ async def run(arguments: argparse.Namespace) -> None:
         if set(chosen) & set(ON_CASSANDRA):
             point = stack.enter_context(cassandra_of(arguments.cassandra, folder))
             settings = Settings.load(cassandra_driver=arguments.driver, database_timeout=30)
-            database = await connect(settings, [point], settings.cassandra.keyspace)
+            database = await connect(settings.cassandra, [point], settings.cassandra.keyspace)
             await database.prepare([*COMMENT_STATEMENTS, *RATING_STATEMENTS, *VIDEO_STATEMENTS])
             for name, measure in ON_CASSANDRA.items():
                 if name in chosen:

@@ -45,7 +45,7 @@ class CassandraSession:
 
     async def ready(self) -> None:
         """Find Cassandra, connect and prepare all statements; waits without end."""
-        self._database = await wait_for_database(self._settings, self._registry(), self._statements)
+        self._database = await wait_for_database(self._settings.cassandra, self._registry(), self._statements)
 
     async def alive(self) -> bool:
         """Whether Cassandra answers just now."""

@@ -51,7 +51,7 @@ async def _has_videos(settings: InfraSettings) -> bool:
     contact_points = [Address("127.0.0.1", settings.cassandra.port)]
     try:
         ours = settings.replace(cassandra_driver="cassandra-driver")  # the tools' driver
-        database = await connect(ours, contact_points, settings.cassandra.keyspace)
+        database = await connect(ours.cassandra, contact_points, settings.cassandra.keyspace)
         try:
             await database.prepare([ANY_VIDEO])
             return await database.select_one(ANY_VIDEO) is not None

@@ -81,7 +81,7 @@ async def wait_for_cassandra(
     reason = ""
     while True:
         try:
-            return await connect(patient, contact_points, keyspace)
+            return await connect(patient.cassandra, contact_points, keyspace)
         except Unavailable as error:
             if str(error) != reason:
                 reason = str(error)

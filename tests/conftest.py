@@ -98,7 +98,7 @@ async def open_database(
         stack.push_async_callback(registry.close)
 
         async def open_one(statements: Iterable[Statement]) -> Database:
-            database = await wait_for_database(settings, registry, statements)
+            database = await wait_for_database(settings.cassandra, registry, statements)
             stack.push_async_callback(database.close)
             return database
 

@@ -340,7 +340,7 @@ async def run(videos: int, ratings: int, loaded: bool, count: int) -> None:
             await load(services, world)
             console.print(f"loaded in {perf_counter() - began:.0f} s")
         world.chance.seed(SEED + videos)
-        database = await wait_for_database(settings, registry, statements)
+        database = await wait_for_database(settings.cassandra, registry, statements)
         life.push_async_callback(database.close)
         counted = Counted(database)
         calls = searches(services, world, counted, count)

@@ -19,7 +19,7 @@ from common.database.availability import Availability, unanswered, unavailable
 from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.database.rows import Convert, row_maker
 from common.errors import Unavailable
-from common.settings import Settings
+from common.settings import CassandraSettings
 from grpc_discovery import time_left
 from grpc_discovery.addresses import Address
 
@@ -88,18 +88,18 @@ class _Prepared:
 class AcsyllaDriver:
     """A Database on acsylla."""
 
-    def __init__(self, session: Any, settings: Settings, keyspace: str | None) -> None:
+    def __init__(self, session: Any, settings: CassandraSettings, keyspace: str | None) -> None:
         self._session, self._keyspace = session, keyspace
-        self._timeout = settings.cassandra.timeout
-        self._read_consistency = acsylla.Consistency[settings.cassandra.read_consistency]
+        self._timeout = settings.timeout
+        self._read_consistency = acsylla.Consistency[settings.read_consistency]
         self._prepared: dict[Statement, _Prepared] = {}
         self._availability = Availability()
 
     @classmethod
-    async def connect(cls, settings: Settings, contact_points: list[Address], keyspace: str | None) -> Self:
+    async def connect(cls, settings: CassandraSettings, contact_points: list[Address], keyspace: str | None) -> Self:
         """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
         try:
-            datacenter = settings.cassandra.datacenter or await local_datacenter(settings, contact_points)
+            datacenter = settings.datacenter or await local_datacenter(settings, contact_points)
             session = await open_session(settings, contact_points, datacenter, keyspace)
         except errors.CassException as error:
             where = ", ".join(map(str, contact_points))

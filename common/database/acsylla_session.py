@@ -7,7 +7,7 @@ from typing import Any
 
 import acsylla
 
-from common.settings import Settings
+from common.settings import CassandraSettings
 from grpc_discovery.addresses import Address
 
 _CONNECT_SECONDS = 3.0
@@ -18,7 +18,7 @@ _IDLE_SECONDS = 8
 _NEVER_AGAIN = "fallthrough"
 
 
-async def local_datacenter(settings: Settings, contact_points: list[Address]) -> str:
+async def local_datacenter(settings: CassandraSettings, contact_points: list[Address]) -> str:
     """The data centre of the first contact point that answers, so that no statement goes to another one."""
     session = await open_session(settings, contact_points, None, None)
     try:
@@ -29,7 +29,7 @@ async def local_datacenter(settings: Settings, contact_points: list[Address]) ->
 
 
 async def open_session(
-    settings: Settings, contact_points: list[Address], datacenter: str | None, keyspace: str | None
+    settings: CassandraSettings, contact_points: list[Address], datacenter: str | None, keyspace: str | None
 ) -> Any:
     """A session of the driver. A caller that is cancelled meanwhile waits until the attempt has ended, at the latest by its timeout.
 
@@ -56,10 +56,9 @@ async def _local_address(host: str) -> str | None:
 
 
 def _cluster(
-    settings: Settings, contact_points: list[Address], datacenter: str | None, local_address: str | None
+    settings: CassandraSettings, contact_points: list[Address], datacenter: str | None, local_address: str | None
 ) -> Any:
-    cassandra = settings.cassandra
-    name, password = cassandra.user or (None, None)
+    name, password = settings.user or (None, None)
     port = contact_points[0][1]
     return acsylla.create_cluster(
         # All nodes of a cluster listen at one port.
@@ -68,17 +67,17 @@ def _cluster(
         local_address=local_address,
         username=name,
         password=password,
-        ssl_enabled=cassandra.enable_ssl,
-        ssl_trusted_cert=_text(cassandra.tls.ca),
-        ssl_cert=_text(cassandra.tls.certificate),
-        ssl_private_key=_text(cassandra.tls.key),
+        ssl_enabled=settings.enable_ssl,
+        ssl_trusted_cert=_text(settings.tls.ca),
+        ssl_cert=_text(settings.tls.certificate),
+        ssl_private_key=_text(settings.tls.key),
         # Nodes are known by address; the CA decides whom to trust.
         ssl_verify_flags=acsylla.SSLVerifyFlags.PEER_CERT,
         protocol_version=acsylla.ProtocolVersion.V4,
         consistency=acsylla.Consistency.LOCAL_QUORUM,
         serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
         connect_timeout=_CONNECT_SECONDS,
-        request_timeout=cassandra.timeout,
+        request_timeout=settings.timeout,
         load_balance_dc_aware=datacenter,
         retry_policy=_NEVER_AGAIN,
         exponential_reconnect_base_delay_ms=_RECONNECT_MS // 4,

@@ -16,7 +16,7 @@ from cassandra.policies import (
 )
 from cassandra.query import dict_factory, tuple_factory
 
-from common.settings import Settings
+from common.settings import CassandraSettings
 from grpc_discovery.addresses import Address
 
 CONDITIONAL_PROFILE = "conditional"
@@ -42,30 +42,30 @@ class RetryIdempotentOnce(FallthroughRetryPolicy):  # type: ignore[misc]  # the 
         return self.on_request_error(query, consistency, None, retry_num)
 
 
-def build_cluster(settings: Settings, contact_points: list[Address]) -> Cluster:
+def build_cluster(settings: CassandraSettings, contact_points: list[Address]) -> Cluster:
     """A cluster of the driver, not yet connected. Raises UnresolvableContactPoints when no contact point is a known name."""
     # The driver logs each lost connection and each retry, over and over; we log what matters once.
-    logging.getLogger("cassandra").setLevel("DEBUG" if settings.logs.level == "debug" else "CRITICAL")
+    logging.getLogger("cassandra").setLevel("DEBUG" if logging.getLogger().isEnabledFor(logging.DEBUG) else "CRITICAL")
     profiles = {
         name: ExecutionProfile(
-            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(settings.cassandra.datacenter or "")),
+            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(settings.datacenter or "")),
             retry_policy=RetryIdempotentOnce(),
             row_factory=factory,
             consistency_level=ConsistencyLevel.LOCAL_QUORUM,
             serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-            request_timeout=settings.cassandra.timeout,
+            request_timeout=settings.timeout,
         )
         for name, factory in ((EXEC_PROFILE_DEFAULT, tuple_factory), (CONDITIONAL_PROFILE, dict_factory))
     }
     auth = None
-    if settings.cassandra.user:
-        auth = PlainTextAuthProvider(*settings.cassandra.user)
+    if settings.user:
+        auth = PlainTextAuthProvider(*settings.user)
     cluster = Cluster(
         contact_points,
         port=contact_points[0][1],
         execution_profiles=profiles,
         auth_provider=auth,
-        ssl_context=_tls(settings) if settings.cassandra.enable_ssl else None,
+        ssl_context=_tls(settings) if settings.enable_ssl else None,
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, None),
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
@@ -82,8 +82,8 @@ def build_cluster(settings: Settings, contact_points: list[Address]) -> Cluster:
     return cluster
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
-    files = settings.cassandra.tls
+def _tls(settings: CassandraSettings) -> ssl.SSLContext:
+    files = settings.tls
     context = ssl.create_default_context(cafile=files.ca)
     context.check_hostname = False  # nodes are known by address; the CA decides whom to trust
     if files.certificate:

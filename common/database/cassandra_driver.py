@@ -34,7 +34,7 @@ from common.database.cassandra_cluster import CONDITIONAL_PROFILE, build_cluster
 from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.database.rows import row_maker
 from common.errors import Unavailable
-from common.settings import Settings
+from common.settings import CassandraSettings
 from grpc_discovery import time_left
 from grpc_discovery.addresses import Address
 
@@ -65,17 +65,17 @@ _REFUSED = (DriverException, ErrorMessage)
 class CassandraDriver:
     """A Database on cassandra-driver."""
 
-    def __init__(self, cluster: Cluster, session: Session, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, session: Session, settings: CassandraSettings) -> None:
         self._cluster, self._session = cluster, session
-        self._timeout = settings.cassandra.timeout
-        self._read_consistency = ConsistencyLevel.name_to_value[settings.cassandra.read_consistency]
+        self._timeout = settings.timeout
+        self._read_consistency = ConsistencyLevel.name_to_value[settings.read_consistency]
         self._prepared: dict[Statement, PreparedStatement] = {}
         self._makers: dict[Select[Any], Callable[[Iterable[Any]], Any]] = {}
         self._answers = _Answers(asyncio.get_running_loop())
         self._availability = Availability()
 
     @classmethod
-    async def connect(cls, settings: Settings, contact_points: list[Address], keyspace: str | None) -> Self:
+    async def connect(cls, settings: CassandraSettings, contact_points: list[Address], keyspace: str | None) -> Self:
         """A session with the cluster at `contact_points`. Raises Unavailable when none of them answers."""
         try:
             cluster = build_cluster(settings, contact_points)

@@ -10,7 +10,7 @@ from common.catalogue import CASSANDRA, PORTS
 from common.database.availability import explained
 from common.database.interface import Database, DatabaseError, Statement
 from common.errors import Unavailable
-from common.settings import Settings
+from common.settings import CassandraSettings
 from grpc_discovery import Registry, RegistryUnavailable
 from grpc_discovery.addresses import Address, parse_addresses
 
@@ -19,10 +19,10 @@ _RETRY_SECONDS = (0.3, 1.0)
 _log = logging.getLogger(__name__)
 
 
-async def connect(settings: Settings, contact_points: list[Address], keyspace: str | None) -> Database:
+async def connect(settings: CassandraSettings, contact_points: list[Address], keyspace: str | None) -> Database:
     """A session with the database at `contact_points`. Raises Unavailable when none of them answers."""
     # Imported only when chosen: a driver takes up to 20 MB and some tenths of a second, and no process needs both.
-    if settings.cassandra.driver in ("acsylla", "auto"):
+    if settings.driver in ("acsylla", "auto"):
         from common.database.acsylla_driver import AcsyllaDriver
 
         return await AcsyllaDriver.connect(settings, contact_points, keyspace)
@@ -31,17 +31,19 @@ async def connect(settings: Settings, contact_points: list[Address], keyspace: s
     return await CassandraDriver.connect(settings, contact_points, keyspace)
 
 
-async def wait_for_database(settings: Settings, registry: Registry, statements: Iterable[Statement]) -> Database:
+async def wait_for_database(
+    settings: CassandraSettings, registry: Registry, statements: Iterable[Statement]
+) -> Database:
     """A session with all `statements` prepared. Waits without end until Cassandra is found, answers, and holds the finished schema.
 
     The contact points come from the setting, or from the key `cassandra` in the registry. One line is logged when the wait begins or its
     reason changes, and one when it is over.
     """
     statements = list(statements)
-    reason, points = "", settings.cassandra.contact_points
+    reason, points = "", settings.contact_points
     while True:
         try:
-            points = settings.cassandra.contact_points or await _advertised_contact_points(registry)
+            points = settings.contact_points or await _advertised_contact_points(registry)
             return await _session(settings, points, statements)
         except (Unavailable, RegistryUnavailable, DatabaseError) as error:
             if explained(error, points) != reason:
@@ -50,8 +52,8 @@ async def wait_for_database(settings: Settings, registry: Registry, statements: 
         await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
 
-async def _session(settings: Settings, points: list[Address], statements: list[Statement]) -> Database:
-    database = await connect(settings, points, settings.cassandra.keyspace)
+async def _session(settings: CassandraSettings, points: list[Address], statements: list[Statement]) -> Database:
+    database = await connect(settings, points, settings.keyspace)
     try:
         await database.prepare(statements)
     except BaseException:

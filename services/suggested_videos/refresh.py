@@ -89,7 +89,7 @@ def ring_part(number: int, of: int) -> tuple[int, int]:
 async def _refresh(settings: Settings, first: int, last: int) -> None:
     registry = await open_registry(settings.registry)
     try:
-        database = await wait_for_database(settings, registry, [*STATEMENTS, RATED_VIDEOS, PEOPLE])
+        database = await wait_for_database(settings.cassandra, registry, [*STATEMENTS, RATED_VIDEOS, PEOPLE])
         try:
             await refresh_part(database, first, last)
         finally:

@@ -97,7 +97,7 @@ def moments_of(*years: int) -> list[datetime]:
 async def database(request: pytest.FixtureRequest, cassandra: Any, keyspace: Session) -> AsyncIterator[Database]:
     """The database through each driver in turn."""
     database = await connect(
-        settings_for(cassandra, request.param), [Address(cassandra.host, cassandra.port)], KEYSPACE
+        settings_for(cassandra, request.param).cassandra, [Address(cassandra.host, cassandra.port)], KEYSPACE
     )
     await database.prepare(STATEMENTS)
     yield database
@@ -374,14 +374,14 @@ async def test_many_statements_at_once_are_all_answered(database: Database) -> N
 async def test_nobody_listening_is_unavailable(driver: str, cassandra: Any) -> None:
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        await connect(settings_for(cassandra, driver), [Address("127.0.0.1", 1)], None)
+        await connect(settings_for(cassandra, driver).cassandra, [Address("127.0.0.1", 1)], None)
     assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_one_contact_point_that_answers_is_enough(driver: str, cassandra: Any) -> None:
     database = await connect(
-        settings_for(cassandra, driver),
+        settings_for(cassandra, driver).cassandra,
         [Address("127.0.0.9", cassandra.port), Address(cassandra.host, cassandra.port)],
         KEYSPACE,
     )
@@ -392,7 +392,9 @@ async def test_one_contact_point_that_answers_is_enough(driver: str, cassandra: 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_keyspace_that_does_not_exist_is_unavailable_until_it_does(driver: str, cassandra: Any) -> None:
     with pytest.raises(Unavailable):
-        await connect(settings_for(cassandra, driver), [Address(cassandra.host, cassandra.port)], "no_such_keyspace")
+        await connect(
+            settings_for(cassandra, driver).cassandra, [Address(cassandra.host, cassandra.port)], "no_such_keyspace"
+        )
 
 
 @pytest.mark.parametrize("spelling", ["::1", "[::1]", "[::1]:{port}"])
@@ -412,7 +414,7 @@ async def test_a_contact_point_may_be_an_ipv6_address(driver: str, spelling: str
     where = {"dse_contact_points": spelling.format(port=cassandra.port), "cassandra_port": cassandra.port}
     settings = settings_for(cassandra, driver).replace(**where)
     async with await asyncio.start_server(pass_on, "::1", cassandra.port), asyncio.timeout(20):
-        database = await connect(settings, settings.cassandra.contact_points, KEYSPACE)
+        database = await connect(settings.cassandra, settings.cassandra.contact_points, KEYSPACE)
         assert await database.answers()
         await database.close()
 
@@ -420,4 +422,4 @@ async def test_a_contact_point_may_be_an_ipv6_address(driver: str, spelling: str
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_contact_point_whose_name_has_no_address_is_unavailable(driver: str, cassandra: Any) -> None:
     with pytest.raises(Unavailable, match=r"no-such-host\.invalid"):
-        await connect(settings_for(cassandra, driver), [Address("no-such-host.invalid", 9042)], None)
+        await connect(settings_for(cassandra, driver).cassandra, [Address("no-such-host.invalid", 9042)], None)

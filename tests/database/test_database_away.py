@@ -61,7 +61,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Any:
 async def database(request: pytest.FixtureRequest, node: Cassandra) -> AsyncIterator[Database]:
     """The database through each driver in turn."""
     settings = settings_for(node, request.param)
-    database = await connect(settings, [Address(node.host, node.port)], KEYSPACE)
+    database = await connect(settings.cassandra, [Address(node.host, node.port)], KEYSPACE)
     await database.prepare((COUNT, COUNTED, CLAIM, OWNER))
     yield database
     await database.close()

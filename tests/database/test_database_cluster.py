@@ -57,7 +57,7 @@ def _create(session: Session) -> None:
 async def database(request: pytest.FixtureRequest, nodes: list[Cassandra]) -> AsyncIterator[Database]:
     """The database through each driver in turn, told of one node only."""
     settings = settings_for(nodes[0], request.param, cassandra_read_consistency="LOCAL_ONE")
-    database = await connect(settings, [Address(nodes[0].host, nodes[0].port)], KEYSPACE)
+    database = await connect(settings.cassandra, [Address(nodes[0].host, nodes[0].port)], KEYSPACE)
     await database.prepare((CLAIM, OWNER))
     yield database
     await database.close()

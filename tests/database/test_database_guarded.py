@@ -58,7 +58,9 @@ def way_in(guarded: Cassandra, authority: Authority) -> dict[str, Any]:
 async def test_the_right_password_and_authority_lead_in(
     driver: str, guarded: Cassandra, way_in: dict[str, Any]
 ) -> None:
-    database = await connect(settings_for(guarded, driver, **way_in), [Address(guarded.host, guarded.port)], None)
+    database = await connect(
+        settings_for(guarded, driver, **way_in).cassandra, [Address(guarded.host, guarded.port)], None
+    )
     statement = Select("SELECT key FROM system.local", Node)
     await database.prepare([statement])
     assert await database.select(statement) == [("local",)]
@@ -80,5 +82,7 @@ async def test_anything_else_is_unavailable_and_says_no_secret(
         way_in["enable_ssl"] = False
     with pytest.raises(Unavailable) as refused:
         async with asyncio.timeout(15):
-            await connect(settings_for(guarded, driver, **way_in), [Address(guarded.host, guarded.port)], None)
+            await connect(
+                settings_for(guarded, driver, **way_in).cassandra, [Address(guarded.host, guarded.port)], None
+            )
     assert "wrong-password-51" not in str(refused.value)

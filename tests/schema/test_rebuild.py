@@ -137,7 +137,7 @@ async def test_ratings_given_while_totals_are_reckoned_anew_are_counted(
     session: Session, own_settings: Settings, loaded: Loaded
 ) -> None:
     database: Database = await connect(
-        own_settings, own_settings.cassandra.contact_points, own_settings.cassandra.keyspace
+        own_settings.cassandra, own_settings.cassandra.contact_points, own_settings.cassandra.keyspace
     )
     try:
         await database.prepare(ratings.STATEMENTS)
