@@ -1,4 +1,4 @@
-"""Writes what follows from common/catalogue.py into the files that need it: `make generate`, after a line of the catalogue has changed.
+"""Writes what follows from the catalogue and the settings into the files that need it: `make generate`, after a line of either has changed.
 
     python -m deploy.generate            write the files that differ
     python -m deploy.generate --check    write nothing; name the files that differ and exit 1
@@ -12,6 +12,9 @@ from pathlib import Path
 
 from common.catalogue import SERVICES
 from deploy import templates
+from deploy.settings_table import BEGIN as BEGIN_TABLE
+from deploy.settings_table import END as END_TABLE
+from deploy.settings_table import TABLES, with_table
 from infra import supervisord_conf
 from infra.layout import ROOT
 
@@ -67,6 +70,11 @@ def expected(root: Path) -> dict[Path, str]:
             files[root / name] = with_part((root / name).read_text(encoding="utf-8"), part)
         except MarksMissing as error:
             raise MarksMissing(f"{name}: {error}") from None
+    for name, (settings, prefix) in TABLES.items():
+        try:
+            files[root / name] = with_table((root / name).read_text(encoding="utf-8"), settings, prefix)
+        except ValueError:
+            raise MarksMissing(f"{name}: there must be one pair of marks: {BEGIN_TABLE!r}, {END_TABLE!r}") from None
     return files
 
 
@@ -91,7 +99,9 @@ def main() -> None:
     if sys.argv[1:] == ["--check"]:
         if stale:
             names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
-            print(f"not what follows from the catalogue, run `make generate`: {names}", file=sys.stderr)
+            print(
+                f"not what follows from the catalogue and the settings, run `make generate`: {names}", file=sys.stderr
+            )
     else:
         for path, text in stale.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +112,7 @@ def main() -> None:
         print(f"{path.relative_to(ROOT)} belongs to no service of the catalogue: delete it", file=sys.stderr)
     if stale or superfluous:
         sys.exit(1)
-    print("what follows from the catalogue is current")
+    print("what follows from the catalogue and the settings is current")
 
 
 if __name__ == "__main__":

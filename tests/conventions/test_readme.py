@@ -1,11 +1,10 @@
-"""The pages keep to what a test can see: tables of settings as the settings are, links that lead somewhere, a README to read in one go."""
+"""The pages keep to what a test can see: links that lead somewhere, complete indexes, a README to read in one go."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from common.settings_table import TABLES, with_table
 from infra.__main__ import COMMANDS
 from infra.layout import ROOT
 
@@ -24,11 +23,6 @@ def anchors(page: Path) -> set[str]:
     """The names by which links reach the headings of a page, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("page", TABLES, ids=lambda page: page.parent.name)
-def test_the_table_of_settings_is_that_of_the_settings_class(page: Path) -> None:
-    assert with_table(page) == page.read_text(encoding="utf-8"), "run `python -m common.settings_table`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,29 +1,25 @@
-"""The tables of settings in docs/settings.md and in the library's README, generated from the settings classes.
-
-`python -m common.settings_table` rewrites them in place.
-"""
+"""The tables of settings in docs/settings.md and in the library's README, generated from the settings classes by `make generate`."""
 
 import types
 import typing
-from pathlib import Path
 
 import grpc_discovery
 from common.settings import PREFIX, Settings
 from grpc_discovery.environment import leaves, variable_of
 
-ROOT = Path(__file__).parent.parent
-TABLES: dict[Path, tuple[type[grpc_discovery.Settings], str]] = {
-    ROOT / "docs" / "settings.md": (Settings, PREFIX),
-    ROOT / "discovery" / "README.md": (grpc_discovery.Settings, ""),
+TABLES: dict[str, tuple[type[grpc_discovery.Settings], str]] = {
+    "docs/settings.md": (Settings, PREFIX),
+    "discovery/README.md": (grpc_discovery.Settings, ""),
 }
-"""The pages, and for each the settings and the prefix that its table shows."""
+"""The pages, by their paths in the checkout, and for each the settings and the prefix that its table shows."""
 BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
 
 
-def with_table(page: Path) -> str:
-    """The text of `page` with the table as the settings are now, between the page's two marks."""
-    head, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    return head + BEGIN + _table(*TABLES[page]) + END + rest.split(END)[1]
+def with_table(text: str, settings: type[grpc_discovery.Settings], prefix: str) -> str:
+    """`text` with the table as the settings are now, between its two marks. Raises ValueError unless there is one pair of them."""
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    return head + BEGIN + _table(settings, prefix) + END + tail
 
 
 def _table(settings: type[grpc_discovery.Settings], prefix: str) -> str:
@@ -41,7 +37,7 @@ def _kind(annotation: object) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return ", ".join(f"`{choice}`" for choice in typing.get_args(annotation))
     if isinstance(annotation, types.UnionType):
-        return " or ".join(_kind(each) for each in typing.get_args(annotation) if each is not types.NoneType)
+        return " or ".join(_kind(option) for option in typing.get_args(annotation) if option is not types.NoneType)
     words = {
         "str": "text",
         "int": "whole number",
@@ -51,8 +47,3 @@ def _kind(annotation: object) -> str:
         "SecretStr": "secret text",
     }
     return words[getattr(annotation, "__name__", "str")]
-
-
-if __name__ == "__main__":
-    for each in TABLES:
-        each.write_text(with_table(each), encoding="utf-8")
