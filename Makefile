@@ -2,7 +2,7 @@
 PYTHON ?= python3
 INFRA := $(PYTHON) -m infra
 
-.PHONY: help run start stop status logs scale rolling-restart test test-pythons chaos bench load load-scale containers check protos generate setup clean
+.PHONY: help run start stop status logs scale rolling-restart test test-fast test-pythons chaos bench load load-scale containers check protos generate setup clean
 help:            ; @$(INFRA) help
 run:             ; @$(INFRA) run
 start:           ; @$(INFRA) start
@@ -12,6 +12,7 @@ logs:            ; @$(INFRA) logs "SERVICE=$(SERVICE)" "FOLLOW=$(FOLLOW)"
 scale:           ; @$(INFRA) scale "SERVICE=$(SERVICE)" "N=$(N)"
 rolling-restart: ; @$(INFRA) rolling-restart "SERVICE=$(SERVICE)"
 test:            ; @$(INFRA) test "ARGS=$(ARGS)"
+test-fast:       ; @$(INFRA) test-fast "ARGS=$(ARGS)"
 test-pythons:    ; @$(INFRA) test-pythons "ARGS=$(ARGS)"
 chaos:           ; @$(INFRA) chaos "ARGS=$(ARGS)"
 bench:           ; @$(INFRA) bench "ARGS=$(ARGS)"

@@ -23,6 +23,7 @@ COMMANDS = {
     "scale": "run N instances of a service: SERVICE=comments N=4",
     "rolling-restart": "restart every instance, one after the other, while the rest serve: SERVICE=comments, or all",
     "test": "run every test, beside what runs; ARGS='tests/services -k page' for some",
+    "test-fast": "run the tests that need neither etcd nor Cassandra nor any other process; ARGS=tests/services for some",
     "test-pythons": "the library's wheel and examples on each of Python 3.11 to 3.13 that is here; ARGS=discovery/tests for all its tests",
     "chaos": "do every fault of docs/advertising.md to real processes and measure; ARGS='--only killed --runs 20'",
     "bench": "what each call costs beside a bare floor server; ARGS='--calls GetVideo --rounds 3'",

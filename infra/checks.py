@@ -22,12 +22,13 @@ OWN_CODE = (
     "benchmarks",
     "deploy",
     "tests",
+    "conftest.py",
 )
 
 
 def run_checks() -> int:
     """Every check, also after one has failed, and which of them failed."""
-    own = [name for name in OWN_CODE if (ROOT / name).is_dir()]
+    own = [name for name in OWN_CODE if (ROOT / name).exists()]
     programs = Path(sys.executable).parent
     steps = {
         "lint": ["-m", "ruff", "check", "."],

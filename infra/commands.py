@@ -26,6 +26,7 @@ def run_command(command: str, arguments: list[str]) -> int:
         "scale": lambda: scaling.scale(given["SERVICE"], given["N"]),
         "rolling-restart": lambda: scaling.rolling_restart(given["SERVICE"]),
         "test": lambda: _become("pytest", given["ARGS"]),
+        "test-fast": lambda: _test_fast(given["ARGS"]),
         "test-pythons": lambda: pythons.test_pythons(shlex.split(given["ARGS"])),
         "chaos": lambda: _become("tests.chaos", given["ARGS"]),
         "bench": lambda: _become("benchmarks", given["ARGS"]),
@@ -45,6 +46,10 @@ def _set_up() -> int:
     set_up()
     say(f"everything is set up in {LOCAL}")
     return 0
+
+
+def _test_fast(arguments: str) -> int:
+    os.execv(PYTHON, [str(PYTHON), "-m", "pytest", "-m", "not processes", *shlex.split(arguments)])
 
 
 def _generate(module: str) -> int:

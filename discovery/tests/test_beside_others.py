@@ -9,6 +9,8 @@ import pytest
 from infra.etcd import Etcd
 from infra.ports import free_port
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = """
 import asyncio, sys
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory

@@ -7,6 +7,8 @@ import pytest
 
 from discovery.tests.storm import STORMS, Storm, storm
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(
     "plan",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import pytest
 
 import grpc_discovery
 
@@ -48,6 +49,7 @@ def test_it_names_no_package_registry() -> None:
     assert {str(path): hosts.findall(text) for path, text in _texts() if hosts.search(text)} == {}
 
 
+@pytest.mark.processes
 def test_importing_it_configures_nothing() -> None:
     program = """
 import asyncio, logging, os, signal, sys, threading

@@ -19,6 +19,8 @@ from infra.etcd import Etcd
 from infra.ports import free_port
 from infra.processes import Process
 
+pytestmark = pytest.mark.processes
+
 LIBRARY = Path(__file__).parent.parent
 
 

@@ -17,6 +17,8 @@ from infra.layout import ROOT
 from infra.ports import free_port
 from tests.client.servers import Instance
 
+pytestmark = pytest.mark.processes
+
 COMMENTS = "/killrvideo/services/CommentsService"
 
 

@@ -54,6 +54,7 @@ def test_right_names_and_those_of_others_are_left_alone(name: str, value: str) -
     assert told(name, value) == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("module", ["services.comments", "client", "schema", "sampledata", "loadtest"])
 def test_every_process_of_ours_says_so_once_at_its_start(module: str) -> None:
     # A wrong value beside it ends the process before it looks for anything.

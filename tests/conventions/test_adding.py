@@ -143,12 +143,14 @@ def test_the_guide_names_the_files_that_are_written_by_hand(
     assert len(changes) <= most
 
 
+@pytest.mark.processes
 def test_the_check_names_what_is_not_generated_yet(added: Added) -> None:
     assert added.before.code == 1
     for name in ("compose.yaml", "supervisord.conf", "client/stubs.py", "services/playlists/__main__.py"):
         assert name in added.before.said
 
 
+@pytest.mark.processes
 def test_what_was_added_keeps_the_conventions_without_an_edit_of_a_test(added: Added) -> None:
     # This file is left out, or it would add the same once more.
     tests = ["tests/conventions", f"--ignore={Path(__file__).relative_to(ROOT)}"]
@@ -158,11 +160,13 @@ def test_what_was_added_keeps_the_conventions_without_an_edit_of_a_test(added: A
     assert "[playlists]" in added.checkout.python("-m", "pytest", *tests, "--collect-only").said
 
 
+@pytest.mark.processes
 def test_what_was_added_passes_make_check(added: Added) -> None:
     checked = added.checkout.make("check")
     assert checked.code == 0, checked.said
 
 
+@pytest.mark.processes
 def test_the_added_service_and_the_added_call_answer_through_the_client(added: Added, place: dict[str, str]) -> None:
     schema = added.checkout.python("-m", "schema", **place)
     assert schema.code == 0, schema.said

@@ -15,6 +15,8 @@ from infra.layout import CASSANDRA_JARS
 from infra.ports import free_port
 from tests.processes import run_module
 
+pytestmark = pytest.mark.processes
+
 READY_SECONDS = 180.0
 
 

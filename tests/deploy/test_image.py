@@ -122,18 +122,21 @@ def entrypoint(*arguments: str, **environment: str) -> "subprocess.CompletedProc
     )
 
 
+@pytest.mark.processes
 def test_help_lists_every_command() -> None:
     said = entrypoint("--help")
     assert said.returncode == 0
     assert all(f"  {name} " in said.stdout for name in COMMANDS)
 
 
+@pytest.mark.processes
 def test_a_wrong_name_lists_the_right_ones() -> None:
     said = entrypoint("coments")
     assert said.returncode == 2
     assert said.stderr == f"no such command: coments. There are: {', '.join(COMMANDS)}\n"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("as_file", [False, True])
 def test_the_password_of_the_example_is_refused(tmp_path: Path, as_file: bool) -> None:
     (tmp_path / "password").write_text(f"{EXAMPLE_PASSWORD}\n", encoding="utf-8")
@@ -148,6 +151,7 @@ def test_the_password_of_the_example_is_refused(tmp_path: Path, as_file: bool) -
     assert EXAMPLE_PASSWORD not in said.stderr
 
 
+@pytest.mark.processes
 def test_a_secret_that_cannot_be_read_is_said_with_who_must_be_able_to() -> None:
     said = entrypoint("comments", KILLRVIDEO_DSE_PASSWORD_FILE="/nowhere/password")
     assert said.returncode == 1

@@ -16,6 +16,8 @@ from infra.processes import Process, wait_until
 from infra.supervision import base_ports
 from tests.processes import advertised
 
+pytestmark = pytest.mark.processes
+
 SLUGS = sorted(base_ports())
 
 

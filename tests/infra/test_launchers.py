@@ -17,6 +17,8 @@ from infra.layout import ROOT
 from infra.ports import free_port, is_free, require_free
 from infra.processes import Process, wait_until
 
+pytestmark = pytest.mark.processes
+
 
 def put(etcd: Etcd, key: str, value: str) -> None:
     request = urllib.request.Request(f"{etcd.url}/v2/keys/{key}", f"value={value}".encode(), method="PUT")

@@ -7,6 +7,8 @@ import pytest
 
 from infra.pythons import interpreter
 
+pytestmark = pytest.mark.processes
+
 
 def test_the_python_that_runs_this_is_found_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -68,12 +68,14 @@ def with_java(folder: Path, version: str) -> str:
     return f"{folder}:{os.environ['PATH']}"
 
 
+@pytest.mark.processes
 def test_without_java_it_is_named_with_the_package_to_install(local: Path) -> None:
     _, text = refused("run", local, JAVA_HOME="/nowhere")
     assert "there is no Java in JAVA_HOME (/nowhere)" in text
     assert "openjdk-17" in text
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("version", "said"),
     [("1.8.0_412", "Java 8, too old"), ("11.0.2", "Java 11, too old"), ("21.0.3", "Java 21, too new")],
@@ -83,6 +85,7 @@ def test_another_java_is_told_from_the_one_that_is_needed(local: Path, tmp_path:
     assert said in text
 
 
+@pytest.mark.processes
 def test_a_java_that_is_no_program_is_named(local: Path, tmp_path: Path) -> None:
     java = tmp_path / "jdk" / "bin" / "java"
     java.parent.mkdir(parents=True)
@@ -99,6 +102,7 @@ def test_an_older_python_is_told_by_its_version(monkeypatch: pytest.MonkeyPatch)
         importlib.reload(infra)
 
 
+@pytest.mark.processes
 def test_without_maven_it_is_named_before_anything_else_is_set_up(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -109,12 +113,14 @@ def test_without_maven_it_is_named_before_anything_else_is_set_up(tmp_path: Path
     assert not (tmp_path / "local" / "venv").exists()
 
 
+@pytest.mark.processes
 def test_a_taken_port_is_named_with_the_setting_that_moves_it(local: Path, etcd: Etcd) -> None:
     _, text = refused("run", local, KILLRVIDEO_ETCD_PORT=str(etcd.port))
     assert f"port {etcd.port} for etcd" in text
     assert "KILLRVIDEO_ETCD_PORT" in text
 
 
+@pytest.mark.processes
 def test_a_port_that_is_wanted_twice_is_named_with_both(local: Path) -> None:
     port = str(free_port())
     _, text = refused("run", local, KILLRVIDEO_ETCD_PORT=port, KILLRVIDEO_CASSANDRA_PORT=port)
@@ -131,6 +137,7 @@ def test_services_know_the_names_that_only_the_tools_read() -> None:
     assert set(InfraSettings.variables()) - set(Settings.variables()) <= TOOLS_NAMES
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
@@ -158,6 +165,7 @@ def test_a_checkout_that_was_moved_installs_its_library_anew(monkeypatch: pytest
     assert not setup.environment_is_ready()
 
 
+@pytest.mark.processes
 def test_what_another_version_left_is_not_touched(local: Path) -> None:
     (local / "version").write_text("0\n")
     _, text = refused("run", local)
@@ -166,6 +174,7 @@ def test_what_another_version_left_is_not_touched(local: Path) -> None:
     assert (local / "venv").exists()
 
 
+@pytest.mark.processes
 def test_clean_removes_what_another_version_left_and_nothing_that_is_not_ours(local: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -180,6 +189,7 @@ def test_clean_removes_what_another_version_left_and_nothing_that_is_not_ours(lo
     assert VENV.exists()  # what the folder linked to
 
 
+@pytest.mark.processes
 def test_clean_waits_for_no_set_up_but_refuses(local: Path) -> None:
     with (local / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -204,6 +214,7 @@ def test_one_runs_at_a_time_and_those_who_look_do_not_disturb_each_other(tmp_pat
     assert holder(lock) is None
 
 
+@pytest.mark.processes
 def test_a_process_whose_start_is_interrupted_is_still_ours_to_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +241,7 @@ def test_a_process_whose_start_is_interrupted_is_still_ours_to_stop(
         process.kill()
 
 
+@pytest.mark.processes
 def test_a_reader_that_goes_away_ends_a_command_without_a_trace(local: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", f"{shlex.quote(sys.executable)} -m infra setup | true; exit ${{PIPESTATUS[0]}}"],
@@ -243,6 +255,7 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_trace(local: Path) -> 
     assert done.stderr == ""
 
 
+@pytest.mark.processes
 def test_to_say_that_nothing_runs_nothing_is_set_up(tmp_path: Path) -> None:
     for command in ("stop", "status", "logs"):
         _, text = refused(command, tmp_path / "local")
@@ -250,6 +263,7 @@ def test_to_say_that_nothing_runs_nothing_is_set_up(tmp_path: Path) -> None:
     assert not (tmp_path / "local").exists()
 
 
+@pytest.mark.processes
 def test_commands_that_need_what_runs_say_that_nothing_runs(local: Path) -> None:
     for command in ("status", "scale", "rolling-restart"):
         _, text = refused(command, local)
@@ -274,11 +288,13 @@ def test_a_disk_without_room_is_told_before_the_set_up_begins(tmp_path: Path, mo
         require_space(1200)
 
 
+@pytest.mark.processes
 def test_a_step_that_fills_the_disk_says_so(tmp_path: Path) -> None:
     with pytest.raises(InfraError, match=r"the disk of .* is full"):
         run_step(["sh", "-c", "echo 'write error: No space left on device'; exit 1"], "the step failed")
 
 
+@pytest.mark.processes
 def test_a_step_without_a_network_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     said = "WARNING: Retrying (Retry(total=4)) after connection broken"
     with pytest.raises(InfraError, match="the step failed, because the network did not answer:"):
@@ -286,6 +302,7 @@ def test_a_step_without_a_network_says_so(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.count("the network does not answer; trying again") == 1
 
 
+@pytest.mark.processes
 def test_what_maven_says_of_debugging_maven_is_left_out() -> None:
     said = ["[ERROR] no such jar", "[ERROR] ", "[ERROR] Re-run Maven using the -X switch", "[ERROR] [Help 1] a page"]
     with pytest.raises(InfraError) as refusal:
@@ -293,6 +310,7 @@ def test_what_maven_says_of_debugging_maven_is_left_out() -> None:
     assert str(refusal.value) == "Maven failed:\n[ERROR] no such jar"
 
 
+@pytest.mark.processes
 def test_ctrl_c_in_the_middle_of_the_set_up_ends_it_and_all_that_it_began(tmp_path: Path) -> None:
     environment = {"KILLRVIDEO_LOCAL": str(tmp_path / "local")}
     process = Process(

@@ -56,6 +56,7 @@ def test_a_folder_with_a_percent_sign_and_spaces_does_not_confuse_it(tmp_path: P
     assert options.pidfile == str(configuration.with_name("supervisord.pid"))
 
 
+@pytest.mark.processes
 def test_absent_databases_never_end_it_and_all_services_drain_side_by_side(tmp_path: Path, socket: Path) -> None:
     with Supervisord(tmp_path) as supervisord:
         supervisor = Supervisor(socket)
@@ -75,6 +76,7 @@ def test_absent_databases_never_end_it_and_all_services_drain_side_by_side(tmp_p
         assert f"waiting for {', '.join(f'{slug}-1' for slug in SLUGS)} to die" in supervisord.log_text()
 
 
+@pytest.mark.processes
 def test_a_true_crash_loop_ends_it_with_1_and_says_which_instance(tmp_path: Path, socket: Path) -> None:
     supervisord = Supervisord(tmp_path, KILLRVIDEO_TTL="nonsense")
     supervisord.start()
@@ -88,6 +90,7 @@ def test_a_true_crash_loop_ends_it_with_1_and_says_which_instance(tmp_path: Path
     assert "| wrong setting KILLRVIDEO_TTL='nonsense'" in log
 
 
+@pytest.mark.processes
 def test_services_stop_in_order_when_their_supervisord_is_killed(tmp_path: Path, socket: Path) -> None:
     with Supervisord(tmp_path) as supervisord:
         supervisor = Supervisor(socket)

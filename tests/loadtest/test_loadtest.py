@@ -79,6 +79,7 @@ def summary(folder: Path) -> Any:
 
 
 class TestARun:
+    @pytest.mark.processes
     def test_every_call_is_counted_and_the_report_stands_by_itself(
         self,
         workload: Path,
@@ -104,6 +105,7 @@ class TestARun:
         assert not re.search(r"<(script|link|img)|(src|href)=", page), "nothing that another file would have to bring"
         assert page.count("<svg") == 5
 
+    @pytest.mark.processes
     def test_ctrl_c_ends_it_with_a_report_of_what_was_done(
         self,
         wire: Wire,
@@ -130,6 +132,7 @@ class TestARun:
         assert figures["calls"] > 0
         assert figures["failed"] == 0
 
+    @pytest.mark.processes
     def test_services_on_other_machines_are_left_alone(self, workload: Path, tmp_path: Path) -> None:
         said = printed(
             tmp_path,
@@ -182,6 +185,7 @@ class TestWorkloads:
 
 
 class TestCompare:
+    @pytest.mark.processes
     def test_what_changed_is_told_from_noise(self, tmp_path: Path) -> None:
         files = []
         for name, p50, p99 in (("before", 10.0, 20.0), ("after", 15.0, 21.0)):
@@ -195,5 +199,6 @@ class TestCompare:
         assert ["p99", "20.0", "21.0", "noise"] in rows
         assert "cannot tell a change from noise" in said
 
+    @pytest.mark.processes
     def test_a_report_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         assert "nowhere.json" in printed(tmp_path, 2, "compare", tmp_path / "nowhere.json", tmp_path / "nowhere.json")

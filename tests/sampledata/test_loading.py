@@ -409,6 +409,7 @@ async def run_loader(world: World, folder: Path, log: Path, *options: str) -> tu
     return code, process.log_text()
 
 
+@pytest.mark.processes
 async def test_the_command_loads_tells_and_exits_by_what_came_of_it(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
@@ -428,6 +429,7 @@ async def test_the_command_loads_tells_and_exits_by_what_came_of_it(world: World
     assert (code, "there is no videos.csv" in text) == (1, True)
 
 
+@pytest.mark.processes
 async def test_if_empty_spares_other_videos_and_completes_its_own(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
@@ -444,6 +446,7 @@ async def test_if_empty_spares_other_videos_and_completes_its_own(world: World, 
     assert set(world.videos.videos) == set(VIDEOS)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["Ctrl-C", "SIGTERM", "kill -9"]
 )

@@ -124,6 +124,7 @@ def test_a_start_that_fails_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, in
     assert threading.active_count() == before
 
 
+@pytest.mark.processes
 def test_after_a_fork_a_call_fails_at_once(instance: Instance) -> None:
     program = textwrap.dedent(f"""
         import os, sys, time

@@ -151,6 +151,7 @@ def test_a_cache_that_cannot_be_read_is_written_anew(tmp_path: Path, caplog: pyt
     assert InstanceCache(file).recall(GREETER) == {"a": "h:1"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.discovery}-on-{kind.version}")
 async def test_instances_are_found_kept_through_an_outage_and_remembered_over_a_restart(
     kind: Kind, tmp_path: Path

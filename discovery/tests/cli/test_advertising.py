@@ -15,6 +15,7 @@ from infra.ports import free_port
 WEB = "10.0.75.1:3000"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", KINDS[:2], ids=lambda kind: kind.discovery)
 async def test_an_entry_is_kept_until_sigterm_and_then_withdrawn(etcd: Etcd, kind: Kind) -> None:
     given = ("--etcd", etcd.address, "--discovery", kind.discovery, "--root", "/kept")
@@ -27,6 +28,7 @@ async def test_an_entry_is_kept_until_sigterm_and_then_withdrawn(etcd: Etcd, kin
     assert not kind.holds(etcd.address, "/kept/web")
 
 
+@pytest.mark.processes
 async def test_while_a_command_runs_and_with_its_exit_code(etcd: Etcd) -> None:
     here = f"until curl -sf http://{etcd.address}/v2/keys/services/web; do :; done; exit 7"
     done = await run("advertise", "web", WEB, "--etcd", etcd.address, "--while", "/bin/sh", "-c", here)
@@ -36,6 +38,7 @@ async def test_while_a_command_runs_and_with_its_exit_code(etcd: Etcd) -> None:
     assert (await run("advertise", "web", WEB, "--etcd", etcd.address, "--while", "/no/such")).code == 127
 
 
+@pytest.mark.processes
 async def test_it_says_what_it_waits_for(tmp_path: Path) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     wrong = tmp_path / "ca.pem"

@@ -13,6 +13,7 @@ def static(address: str) -> dict[str, str]:
     return {"DISCOVERY_DISCOVERY": "static", "DISCOVERY_STATIC_SERVICES": f"{GREETER}={address}"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("version", [V1, V1ALPHA])
 async def test_a_server_of_either_version_of_reflection_can_be_called(version: str) -> None:
     async with greeter(reflection=[version]) as address:
@@ -31,6 +32,7 @@ async def test_a_server_of_either_version_of_reflection_can_be_called(version: s
     assert (direct.code, json.loads(direct.out or "{}")["text"]) == (0, "Hello, !"), direct.err
 
 
+@pytest.mark.processes
 async def test_all_four_kinds_of_calls_are_made_with_metadata_there_and_back() -> None:
     async with greeter() as address:
         at = static(address)
@@ -49,6 +51,7 @@ async def test_all_four_kinds_of_calls_are_made_with_metadata_there_and_back() -
     assert (json.loads(direct.out)["text"], direct.err) == ("a?", "")
 
 
+@pytest.mark.processes
 async def test_an_error_is_told_with_its_details_and_without_escape_codes() -> None:
     async with greeter() as address:
         done = await run("call", GREETER, "SignGuestbook", **static(address))
@@ -57,6 +60,7 @@ async def test_an_error_is_told_with_its_details_and_without_escape_codes() -> N
     assert done.err.splitlines() == told
 
 
+@pytest.mark.processes
 async def test_without_a_method_the_methods_are_shown_with_the_fields_of_their_requests() -> None:
     async with greeter() as address:
         done = await run("call", GREETER, **static(address))
@@ -64,6 +68,7 @@ async def test_without_a_method_the_methods_are_shown_with_the_fields_of_their_r
     assert "  Chat (stream HelloRequest: name, times) returns stream HelloReply\n" in done.out
 
 
+@pytest.mark.processes
 async def test_a_server_without_reflection_is_told_in_a_sentence() -> None:
     async with greeter(reflection=[]) as address:
         done = await run("call", GREETER, "SayHello", **static(address))

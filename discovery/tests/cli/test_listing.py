@@ -31,6 +31,7 @@ def static(**names: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.processes
 async def test_every_name_is_listed_with_what_is_found_at_its_addresses(etcd: Etcd) -> None:
     web = await asyncio.start_server(lambda _, writer: writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "127.0.0.1")
     at = {"web": f"127.0.0.1:{web.sockets[0].getsockname()[1]}"}
@@ -63,6 +64,7 @@ async def test_every_name_is_listed_with_what_is_found_at_its_addresses(etcd: Et
     web.close()
 
 
+@pytest.mark.processes
 async def test_text_from_the_registry_reaches_the_terminal_neither_raw_nor_as_markup(etcd: Etcd) -> None:
     for instance, value in (
         ("[red]x", "127.0.0.1:1"),
@@ -95,17 +97,20 @@ def test_markup_and_escape_codes_in_names_are_shown_as_they_are(width: int) -> N
     assert max(map(len, shown.splitlines())) <= width
 
 
+@pytest.mark.processes
 async def test_a_name_without_instances_is_none_and_the_nearest_is_named() -> None:
     done = await run("list", "Greter", **static(Greeter="127.0.0.1:1"))
     assert (done.code, done.out) == (0, "Greter\t\t\tnone\t\n")
     assert done.err == "nothing in the registry is called Greter; did you mean Greeter?\n"
 
 
+@pytest.mark.processes
 async def test_an_empty_registry_is_told() -> None:
     done = await run("list", DISCOVERY_DISCOVERY="static")
     assert (done.code, done.out, done.err) == (0, "", "the registry holds no names\n")
 
 
+@pytest.mark.processes
 async def test_a_registry_that_gives_no_answer_ends_in_a_sentence() -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     tried = [
@@ -124,6 +129,7 @@ async def test_a_registry_that_gives_no_answer_ends_in_a_sentence() -> None:
         assert len(told.err.splitlines()) == 1
 
 
+@pytest.mark.processes
 async def test_a_pipe_is_told_each_change_also_of_names_that_come_later(etcd: Etcd) -> None:
     async with greeter() as address:
         etcdctl(etcd.address, "put", "/watched/first/a", address)
@@ -146,6 +152,7 @@ async def test_a_pipe_is_told_each_change_also_of_names_that_come_later(etcd: Et
             assert await process.stderr.read() == b""
 
 
+@pytest.mark.processes
 async def test_a_terminal_is_kept_up_to_date_and_ctrl_c_ends_it_quietly(etcd: Etcd) -> None:
     etcdctl(etcd.address, "put", "/live/one/a", "127.0.0.1:1")
     watching = asyncio.create_task(on_terminal("watch", columns=60, until="10.255.255.1:65000", **on(etcd, "/live")))
@@ -155,6 +162,7 @@ async def test_a_terminal_is_kept_up_to_date_and_ctrl_c_ends_it_quietly(etcd: Et
     assert "Traceback" not in shown
 
 
+@pytest.mark.processes
 async def test_a_reader_that_has_seen_enough_ends_it_with_0() -> None:
     reading, writing = os.pipe()
     process = await begin("list", stdout=writing, **static(x="127.0.0.1:1"))
@@ -164,6 +172,7 @@ async def test_a_reader_that_has_seen_enough_ends_it_with_0() -> None:
     assert (process.returncode, err) == (0, b"")
 
 
+@pytest.mark.processes
 async def test_wait_returns_when_all_serve_and_says_who_does_not(etcd: Etcd) -> None:
     waiting = asyncio.create_task(run("wait", GREETER, "--timeout", "20", **on(etcd, "/waited")))
     async with greeter() as address:

@@ -11,6 +11,8 @@ from discovery.tests import missing
 from discovery.tests.cli.commands import begin, run
 from discovery.tests.cli.servers import GREETER, greeter
 
+pytestmark = pytest.mark.processes
+
 INSTALL = "pip install 'grpc-discovery[cli]'"
 
 

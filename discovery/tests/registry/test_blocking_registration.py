@@ -22,6 +22,7 @@ def until(kept: BlockingRegistration, state: State) -> None:
     wait_until(lambda: kept.state is state, 8, f"it is {state.value}")
 
 
+@pytest.mark.processes
 @BOTH
 def test_the_entry_stands_for_as_long_as_the_block_and_follows_what_any_thread_says(kind: Kind, etcd: Etcd) -> None:
     path = f"{ROOT}/web/{ADDRESS}"
@@ -38,6 +39,7 @@ def test_the_entry_stands_for_as_long_as_the_block_and_follows_what_any_thread_s
     assert not kind.holds(etcd.address, f"{ROOT}/web")
 
 
+@pytest.mark.processes
 def test_it_is_withdrawn_also_when_the_block_fails(etcd: Etcd) -> None:
     def fail() -> None:
         with advertising(V2, etcd.address) as kept:
@@ -49,6 +51,7 @@ def test_it_is_withdrawn_also_when_the_block_fails(etcd: Etcd) -> None:
     assert not V2.holds(etcd.address, f"{ROOT}/web")
 
 
+@pytest.mark.processes
 def test_what_does_not_serve_yet_is_advertised_when_it_does(etcd: Etcd) -> None:
     with advertising(V2, etcd.address, serving=False) as kept:
         assert kept.state is State.WAITING
@@ -57,6 +60,7 @@ def test_what_does_not_serve_yet_is_advertised_when_it_does(etcd: Etcd) -> None:
         until(kept, State.ADVERTISED)
 
 
+@pytest.mark.processes
 @BOTH
 def test_an_etcd_that_is_away_keeps_nobody_waiting(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> None:
     late = kind.etcd(tmp_path_factory.mktemp("late"))

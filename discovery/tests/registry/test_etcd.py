@@ -14,6 +14,8 @@ from grpc_discovery.registry.etcd_v2 import EtcdV2
 from grpc_discovery.registry.etcd_v3 import EtcdV3
 from infra.etcd import Etcd
 
+pytestmark = pytest.mark.processes
+
 SERVICE = "acme.greeter.v1.Greeter"
 TTL = 2.0
 

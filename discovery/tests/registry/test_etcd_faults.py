@@ -18,6 +18,8 @@ from grpc_discovery.registration import Registration, State
 from grpc_discovery.registry import Registry, RegistryUnavailable
 from infra.etcd import Etcd, etcd_cluster
 
+pytestmark = pytest.mark.processes
+
 SERVICE = "acme.greeter.v1.Greeter"
 TTL = 2.0
 

@@ -18,6 +18,8 @@ from infra.etcd import Etcd
 from infra.layout import ROOT as ROOT_FOLDER
 from infra.processes import Process
 
+pytestmark = pytest.mark.processes
+
 SERVICE = "acme.greeter.v1.Greeter"
 TTL = 2.0
 

@@ -13,6 +13,8 @@ from infra.etcd import Etcd, EtcdTls
 from infra.ports import free_port
 from tests.security.certificates import Authority
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize("discovery", ["etcd-v2", "etcd-v3", "auto"])
 async def test_the_registry_shows_its_certificate_and_checks_that_of_etcd(discovery: str, tmp_path: Path) -> None:

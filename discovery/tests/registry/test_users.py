@@ -52,6 +52,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return users
 
 
+@pytest.mark.processes
 async def test_user_and_password_are_asked_for_and_used(kind: Kind, guarded: Etcd) -> None:
     registry = await kind.registry(guarded.address, **USER)
     await registry.advertise(SERVICE, "a", "h:1", TTL)
@@ -64,6 +65,7 @@ async def test_user_and_password_are_asked_for_and_used(kind: Kind, guarded: Etc
     await registry.close()
 
 
+@pytest.mark.processes
 async def test_without_a_user_it_is_said_that_one_is_asked_for(kind: Kind, guarded: Etcd) -> None:
     stranger = await kind.registry(guarded.address)
     with pytest.raises(RegistryUnavailable, match="asks for a user, and none is set"):
@@ -71,6 +73,7 @@ async def test_without_a_user_it_is_said_that_one_is_asked_for(kind: Kind, guard
     await stranger.close()
 
 
+@pytest.mark.processes
 async def test_a_wrong_password_is_called_one(kind: Kind, guarded: Etcd) -> None:
     wrong = await kind.registry(guarded.address, etcd_username="root", etcd_password="wrong")
     with pytest.raises(RegistryUnavailable, match=r"'root'.* password"):
@@ -78,6 +81,7 @@ async def test_a_wrong_password_is_called_one(kind: Kind, guarded: Etcd) -> None
     await wrong.close()
 
 
+@pytest.mark.processes
 async def test_a_password_need_not_be_ascii_and_is_not_logged(
     kind: Kind, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -98,6 +102,7 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it() -> None:
     assert refused.value.__cause__ is None
 
 
+@pytest.mark.processes
 async def test_a_user_that_etcd_does_not_ask_for_does_no_harm(kind: Kind, tmp_path: Path) -> None:
     with kind.etcd(tmp_path) as etcd:
         registry = await kind.registry(etcd.address, **USER)
@@ -107,6 +112,7 @@ async def test_a_user_that_etcd_does_not_ask_for_does_no_harm(kind: Kind, tmp_pa
         await registry.close()
 
 
+@pytest.mark.processes
 async def test_a_token_is_asked_for_once_by_all_who_wait_and_once_more_after_a_restart(
     tmp_path: Path, asked: list[str]
 ) -> None:
@@ -135,6 +141,7 @@ async def reached(call: object) -> bool:
     return True
 
 
+@pytest.mark.processes
 async def test_one_who_stops_waiting_does_not_take_the_token_from_the_others(
     guarded_v3: Etcd, asked: list[str]
 ) -> None:
@@ -149,6 +156,7 @@ async def test_one_who_stops_waiting_does_not_take_the_token_from_the_others(
         await each.close()
 
 
+@pytest.mark.processes
 async def test_a_registry_that_is_closed_while_a_token_is_asked_for_does_not_cancel_the_others(
     guarded_v3: Etcd,
 ) -> None:
@@ -179,6 +187,7 @@ def guarded_v3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
         yield started
 
 
+@pytest.mark.processes
 async def test_a_user_that_may_not_do_it_is_named_and_no_new_token_asked_for(
     guarded_v3: Etcd, asked: list[str]
 ) -> None:
@@ -192,6 +201,7 @@ async def test_a_user_that_may_not_do_it_is_named_and_no_new_token_asked_for(
     await registry.close()
 
 
+@pytest.mark.processes
 async def test_a_token_that_is_no_longer_good_is_renewed_by_one_for_all(guarded_v3: Etcd, asked: list[str]) -> None:
     tokens = tokens_of(V3.settings(guarded_v3.address, **USER).registry.etcd)
     assert tokens
@@ -202,6 +212,7 @@ async def test_a_token_that_is_no_longer_good_is_renewed_by_one_for_all(guarded_
     await registry.close()
 
 
+@pytest.mark.processes
 async def test_a_change_of_users_makes_etcd_refuse_old_tokens_and_they_are_renewed(
     guarded_v3: Etcd, asked: list[str]
 ) -> None:
@@ -214,6 +225,7 @@ async def test_a_change_of_users_makes_etcd_refuse_old_tokens_and_they_are_renew
     await registry.close()
 
 
+@pytest.mark.processes
 async def test_what_is_asked_without_a_token_is_refused_in_the_words_that_are_looked_for(guarded_v3: Etcd) -> None:
     """The texts of etcd's on which a rule hangs: `user name is empty`."""
     registry = await V3.registry(guarded_v3.address)
@@ -222,6 +234,7 @@ async def test_what_is_asked_without_a_token_is_refused_in_the_words_that_are_lo
     await registry.close()
 
 
+@pytest.mark.processes
 async def test_with_a_user_v2_asks_little(tmp_path: Path) -> None:
     """Seven services that are followed cost one reading and one long poll at a time."""
     with V2.etcd(tmp_path) as etcd:

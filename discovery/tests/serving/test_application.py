@@ -231,6 +231,7 @@ def test_a_handler_that_is_a_plain_function_is_refused_when_it_is_added() -> Non
         Application("greeter", Settings()).add(Plain(), add_GreeterServicer_to_server, GREETER)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::"])
 def test_a_process_says_what_it_does_and_ends_in_order(host: str) -> None:
     port = free_port()
@@ -270,6 +271,7 @@ def test_a_process_says_what_it_does_and_ends_in_order(host: str) -> None:
     assert places == sorted(places), log
 
 
+@pytest.mark.processes
 def test_a_wrong_setting_ends_the_process_with_a_sentence() -> None:
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES), "GREETER_LISTEN_PORT": "many"}
     command = [sys.executable, str(EXAMPLES / "greeter_server.py")]
