@@ -12,6 +12,8 @@ from common.catalogue import SERVICES, SHARED_PORT
 from common.database import Select, Write, WriteIf
 from common.service import Service
 from infra.layout import ROOT
+from infra.settings import LAST_OFFSET
+from infra.supervisord_conf import MAX_INSTANCES
 from schema.tables import CQL_FILE, read_tables
 from services.__main__ import load_service
 
@@ -97,7 +99,7 @@ def columns_of(select: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def test_the_catalogue_has_every_service_and_the_contract_s_on_their_ports() -> None:
+def test_the_catalogue_has_every_service_and_those_of_the_contract_on_their_ports() -> None:
     found = {path.name for path in (ROOT / "services").iterdir() if (path / "service.py").exists()}
     assert found == set(KNOWN)
     assert CONTRACT_PORTS.items() <= {slug: known.port for slug, known in KNOWN.items()}.items()
@@ -109,6 +111,11 @@ def test_no_two_services_have_a_name_or_a_port_in_common() -> None:
         "instance n listens on the port of the first plus n - 1"
     )
     assert len({known.port for known in KNOWN.values()} | {SHARED_PORT}) == len(KNOWN) + 1
+
+
+def test_the_last_instance_of_every_service_has_a_port_wherever_make_run_moves_it() -> None:
+    last = max(known.port for known in KNOWN.values()) - 1 + MAX_INSTANCES
+    assert last + LAST_OFFSET < 65_536
 
 
 @each_service
