@@ -171,7 +171,7 @@ def kubernetes_names() -> str:
 
 def kustomization(known: KnownService) -> str:
     """deploy/kubernetes/services/<host>/kustomization.yaml."""
-    at = "/spec/template/spec/containers/0"
+    container_path = "/spec/template/spec/containers/0"
     return f"""\
 {SOURCE}
 apiVersion: kustomize.config.k8s.io/v1beta1
@@ -185,11 +185,11 @@ labels:
 patches:
   - target: {{kind: Deployment}}
     patch: |
-      - {{op: replace, path: {at}/args/0, value: {known.slug}}}
-      - {{op: replace, path: {at}/ports/0/containerPort, value: {known.port}}}
-      - {{op: replace, path: {at}/startupProbe/grpc/port, value: {known.port}}}
-      - {{op: replace, path: {at}/readinessProbe/grpc/port, value: {known.port}}}
-      - {{op: replace, path: {at}/livenessProbe/grpc/port, value: {known.port}}}
+      - {{op: replace, path: {container_path}/args/0, value: {known.slug}}}
+      - {{op: replace, path: {container_path}/ports/0/containerPort, value: {known.port}}}
+      - {{op: replace, path: {container_path}/startupProbe/grpc/port, value: {known.port}}}
+      - {{op: replace, path: {container_path}/readinessProbe/grpc/port, value: {known.port}}}
+      - {{op: replace, path: {container_path}/livenessProbe/grpc/port, value: {known.port}}}
   - target: {{kind: Service}}
     patch: |
       - {{op: replace, path: /spec/ports/0/port, value: {known.port}}}

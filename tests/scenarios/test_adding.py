@@ -55,7 +55,7 @@ class Checkout(NamedTuple):
 
     def make(self, target: str) -> Done:
         """`make TARGET` with this checkout's virtual environment: setting up another would take minutes."""
-        command = "import sys; from infra import commands; sys.exit(commands.run(sys.argv[1], []))"
+        command = "import sys; from infra import commands; sys.exit(commands.run_command(sys.argv[1], []))"
         return self.python("-c", command, target, KILLRVIDEO_LOCAL=str(LOCAL))
 
 
@@ -153,9 +153,9 @@ def test_the_check_names_what_is_not_generated_yet(added: Added) -> None:
 @pytest.mark.processes
 def test_what_was_added_keeps_the_conventions_without_an_edit_of_a_test(added: Added) -> None:
     deployments = [f"tests/deploy/test_{name}.py" for name in ("compose", "kubernetes", "generated")]
-    kept = added.checkout.python("-m", "pytest", "tests/conventions", *deployments, "-v")
+    kept = added.checkout.python("-m", "pytest", "tests/conventions", *deployments, "-rp")
     assert kept.code == 0, kept.said
-    assert "[playlists] PASSED" in kept.said
+    assert re.search(r"PASSED \S*test_services\S+\[playlists\]", kept.said)
 
 
 @pytest.mark.processes
