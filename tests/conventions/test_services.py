@@ -244,3 +244,11 @@ def test_services_import_neither_each_other_nor_what_is_built_on_them(slug: str)
 def test_no_driver_is_seen_outside_of_the_database_package(slug: str) -> None:
     for path in folder(slug).glob("*.py"):
         assert not {name.partition(".")[0] for name in imported(tree(path))} & {"cassandra", "acsylla", "etcd"}, path
+
+
+@each_service
+def test_a_service_loads_the_generated_code_of_no_other(slug: str) -> None:
+    generated = {f"protos.{known.slug}_pb2" for known in KNOWN.values() if known.slug != slug}
+    for path in (*folder(slug).glob("*.py"), *(ROOT / "common").rglob("*.py"), *(ROOT / "language").glob("*.py")):
+        for name in imported(tree(path)):
+            assert name.removesuffix("_grpc") not in generated, f"{path}: {name}"
