@@ -10,6 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Examples are bounded by their number: on a busy machine any of them may take long.
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 WITH_PROCESSES = ("chaos", "database", "processes", "repositories", "scenarios", "schema", "security")
 """Folders whose tests all carry the mark."""

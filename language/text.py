@@ -78,10 +78,9 @@ def folded(text: str) -> list[str]:
         if word.isascii():
             result.append(word.lower())
         else:
-            result.extend(_fold(word).translate(_separators).split())
-    if _UNSPACED.search(text) is None:
-        return result
-    return [part for word in result for part in _split_scripts(word)]
+            for part in _fold(word).translate(_separators).split():
+                result += _split_scripts(part)
+    return result
 
 
 def _fold(word: str) -> str:

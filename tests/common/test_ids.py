@@ -4,12 +4,11 @@ import functools
 from typing import Any
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ids import cassandra_time_uuid_order, cassandra_uuid_order, uuid_message
 
-quick = settings(deadline=None)
 time_uuids = st.builds(
     lambda time, rest: UUID(
         fields=(time & 0xFFFFFFFF, time >> 32 & 0xFFFF, 0x1000 | time >> 48, *rest.to_bytes(2, "big"), 0)
@@ -45,14 +44,12 @@ def test_an_id_that_a_row_lacks_is_all_zeros() -> None:
     assert uuid_message(None).value == "00000000-0000-0000-0000-000000000000"
 
 
-@quick
 @given(st.lists(time_uuids, max_size=20))
 def test_time_uuids_are_ordered_as_cassandra_orders_them(ids: list[UUID]) -> None:
     expected = sorted(ids, key=functools.cmp_to_key(_time_uuid_comparison))
     assert sorted(ids, key=cassandra_time_uuid_order) == expected
 
 
-@quick
 @given(st.lists(st.one_of(time_uuids, st.uuids(), st.uuids(version=4)), max_size=20))
 def test_uuids_are_ordered_as_cassandra_orders_them(ids: list[UUID]) -> None:
     expected = sorted(ids, key=functools.cmp_to_key(_uuid_comparison))

@@ -4,7 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from common.paging import Cursor, PageTokens, split_page
@@ -18,7 +18,6 @@ values = st.one_of(
 )
 positions = st.lists(values, max_size=4).map(tuple)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-quick = settings(deadline=None)
 
 
 def refused(token: str, pages: PageTokens = PAGES, list_key: str = LIST) -> bool:
@@ -27,7 +26,6 @@ def refused(token: str, pages: PageTokens = PAGES, list_key: str = LIST) -> bool
     return set(raised.value.violations) == {"paging_state"}
 
 
-@quick
 @given(positions, texts)
 def test_a_position_comes_back_as_it_was(position: Cursor, list_key: str) -> None:
     token = PAGES.write(list_key, position)
@@ -35,7 +33,6 @@ def test_a_position_comes_back_as_it_was(position: Cursor, list_key: str) -> Non
     assert [type(value) for value in PAGES.read(token, list_key) or ()] == [type(value) for value in position]
 
 
-@quick
 @given(positions)
 def test_a_token_works_on_another_instance_with_the_same_key_alone(position: Cursor) -> None:
     token = PAGES.write(LIST, position)
@@ -43,7 +40,6 @@ def test_a_token_works_on_another_instance_with_the_same_key_alone(position: Cur
     assert refused(token, PageTokens("another key", "GetVideoComments"))
 
 
-@quick
 @given(positions, texts)
 def test_a_token_of_another_list_or_another_call_is_refused(position: Cursor, other: str) -> None:
     assume(other != LIST)
@@ -59,14 +55,12 @@ def test_the_end_of_a_list_does_not_pass_for_the_beginning_of_a_position() -> No
     assert refused(urlsafe_b64encode(checksum + rest).decode(), list_key=f"query\0{kind.decode()}")
 
 
-@quick
 @given(texts)
 def test_a_text_that_is_no_token_is_refused(text: str) -> None:
     assume(text)
     assert refused(text)
 
 
-@quick
 @given(positions, st.data())
 def test_a_token_with_one_character_changed_cut_or_added_is_refused(position: Cursor, data: st.DataObject) -> None:
     token = PAGES.write(LIST, position)
@@ -86,7 +80,6 @@ def test_a_token_with_one_character_changed_cut_or_added_is_refused(position: Cu
     assert refused(changed)
 
 
-@quick
 @given(positions, st.data())
 def test_a_token_with_one_bit_flipped_is_refused(position: Cursor, data: st.DataObject) -> None:
     raw = bytearray(urlsafe_b64decode(PAGES.write(LIST, position)))
@@ -99,7 +92,6 @@ def test_an_empty_token_is_the_start_of_the_list() -> None:
     assert PAGES.read("", LIST) is None
 
 
-@quick
 @given(st.lists(st.integers(), max_size=40, unique=True), st.integers(1, 10))
 def test_pages_cut_one_by_one_give_every_row_once(rows: list[int], size: int) -> None:
     found: list[int] = []

@@ -7,7 +7,7 @@ from uuid import UUID, uuid1, uuid4
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ids import uuid_message
@@ -20,7 +20,6 @@ from protos.ratings_pb2 import RateVideoRequest
 from protos.statistics_pb2 import GetNumberOfPlaysRequest
 from protos.video_catalog_pb2 import GetLatestVideoPreviewsRequest
 
-quick = settings(deadline=None)
 timestamps = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)).map(
     lambda timestamp: timestamp.replace(microsecond=timestamp.microsecond // 1000 * 1000)
 )
@@ -37,7 +36,6 @@ def violations(read: Callable[[RequestReader], object], request: Any) -> dict[st
     return {}
 
 
-@quick
 @given(st.uuids(), st.booleans())
 def test_an_id_is_read_in_any_case(value: UUID, upper: bool) -> None:
     text = str(value).upper() if upper else str(value)
@@ -46,7 +44,6 @@ def test_an_id_is_read_in_any_case(value: UUID, upper: bool) -> None:
     reader.raise_if_invalid()
 
 
-@quick
 @given(st.text())
 def test_a_text_that_is_no_uuid_of_36_characters_is_refused(text: str) -> None:
     try:
@@ -83,7 +80,6 @@ def test_an_optional_id_that_is_sent_must_be_one() -> None:
     }
 
 
-@quick
 @given(st.uuids())
 def test_a_comment_id_must_be_of_version_1(value: UUID) -> None:
     request = CommentOnVideoRequest(comment_id=TimeUuid(value=str(value)))
@@ -105,7 +101,6 @@ def test_ids_come_in_their_order_each_as_often_as_asked() -> None:
     assert RequestReader(GetNumberOfPlaysRequest(video_ids=map(uuid_message, asked))).uuids("video_ids") == asked
 
 
-@quick
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(1, 20))
 def test_a_text_is_bounded_in_code_points_and_comes_back_as_sent(text: str, limit: int) -> None:
     request = CommentOnVideoRequest(comment=text)
@@ -122,7 +117,6 @@ def test_a_character_is_a_code_point() -> None:
     assert not violations(lambda reader: reader.text("comment", 5000), request)
 
 
-@quick
 @given(st.integers(-(2**31), 2**31 - 1))
 def test_a_page_has_1_to_1000_rows(size: int) -> None:
     request = GetUserCommentsRequest(page_size=size)
@@ -141,7 +135,6 @@ def test_every_bad_field_is_named_at_once_in_words_for_a_person() -> None:
     assert "rating must be 1 to 5, not 9" in raised.value.message
 
 
-@quick
 @given(timestamps)
 def test_a_moment_in_milliseconds_comes_back(timestamp: datetime) -> None:
     assert from_ms(to_ms(timestamp)) == timestamp
@@ -150,7 +143,6 @@ def test_a_moment_in_milliseconds_comes_back(timestamp: datetime) -> None:
     assert RequestReader(request).optional_timestamp("starting_added_date") == timestamp
 
 
-@quick
 @given(timestamps, st.integers(0, 999_999))
 def test_a_starting_point_is_cut_to_whole_milliseconds(timestamp: datetime, nanoseconds: int) -> None:
     sent = timestamp_message(timestamp)

@@ -39,12 +39,13 @@ def test_english_endings_are_taken_off() -> None:
 def test_scripts_without_spaces_give_overlapping_pairs_and_single_characters() -> None:
     assert set(terms("東京都")) == {"東京", "京都", "東", "京", "都"}
     assert folded("tokyo東京2020") == ["tokyo", "東京", "2020"]
+    assert folded("10ｦ") == ["10", "ヲ"]  # half-width katakana
 
 
 @given(st.text(max_size=60))
 def test_folding_what_is_folded_changes_nothing(text: str) -> None:
     once = folded(text)
-    assert [each for word in once for each in folded(word)] == once
+    assert [part for word in once for part in folded(word)] == once
 
 
 @given(st.text(max_size=60))
