@@ -16,8 +16,6 @@ from pathlib import Path
 import pytest
 
 import infra
-from common.setting_names import TOOLS_NAMES
-from common.settings import Settings
 from infra import setup
 from infra.errors import InfraError, Stopped
 from infra.etcd import Etcd
@@ -27,7 +25,6 @@ from infra.local import in_a_sentence, require_space
 from infra.lock import holder, running
 from infra.ports import free_port, require_free
 from infra.processes import Process, wait_until
-from infra.settings import InfraSettings
 from infra.steps import run_step
 
 
@@ -131,10 +128,6 @@ def test_a_port_that_is_wanted_twice_is_named_with_both(local: Path) -> None:
 def test_an_address_that_is_not_this_machines_is_not_called_taken() -> None:
     with pytest.raises(InfraError, match=r"comments cannot listen on 192\.0\.2\.1: .*KILLRVIDEO_LISTEN_HOST"):
         require_free(free_port(), "comments", "KILLRVIDEO_PORT_OFFSET", "192.0.2.1")
-
-
-def test_services_know_the_names_that_only_the_tools_read() -> None:
-    assert set(InfraSettings.variables()) - set(Settings.variables()) <= TOOLS_NAMES
 
 
 @pytest.mark.processes
