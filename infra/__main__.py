@@ -1,7 +1,7 @@
 """The commands behind `make`: `python3 -m infra COMMAND`.
 
-Begun by the machine's Python with nothing but its standard library; it makes the virtual environment where that is missing and goes on
-inside it.
+Started by the machine's own Python with nothing but its standard library. Creates the virtual environment where it is missing, and
+continues inside it.
 """
 
 import errno
@@ -19,7 +19,7 @@ COMMANDS = {
     "start": "the same in the background",
     "stop": "stop what `make start` (or `make run`) started",
     "status": "who serves where; exit code 0 only if all seven serve",
-    "logs": "what a process printed: SERVICE=comments, schema, cassandra or etcd; FOLLOW=1 goes on",
+    "logs": "what a process printed: SERVICE=comments, schema, cassandra or etcd; FOLLOW=1 follows it",
     "scale": "run N instances of a service: SERVICE=comments N=4",
     "rolling-restart": "restart every instance, one after the other, while the rest serve: SERVICE=comments, or all",
     "test": "run every test, beside what runs; ARGS='tests/services -k page' for some",
@@ -48,14 +48,14 @@ def main() -> int:
     command = arguments[0] if arguments else "help"
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # held back below, while one Python made way for the other
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # blocked below, while one Python replaced the other
     try:
         if command == "help" or command not in COMMANDS:
             return _help(command)
         if command == "clean":
             return _clean()
         if command in OF_WHAT_RUNS and not setup.environment_is_ready():
-            raise InfraError("nothing is set up here, so nothing runs: `make start` or `make run` does both")
+            raise InfraError("nothing is set up here, so nothing runs: `make start` or `make run` sets up and starts")
         if command in NEEDS_CASSANDRA:
             jars.check_tools()
         with local.one_at_a_time():
@@ -84,14 +84,14 @@ def main() -> int:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    # The first request is enough: what follows is the stopping, in order, and a second Ctrl-C must not break it off.
+    # The first request is enough: everything is being stopped in order, and a second Ctrl-C must not interrupt that.
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise Stopped
 
 
 def _nobody_reads() -> int:
-    """The pipe we print to, or the terminal, is gone: everything has been stopped on the way here, and there is nobody to tell."""
+    """The pipe we print to, or the terminal, is gone: everything has been stopped on the way here, and nobody would read a message."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.dup2(nowhere, sys.stderr.fileno())

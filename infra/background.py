@@ -58,10 +58,10 @@ def stop() -> int:
         say("KillrVideo does not run")
         return 0
     os.kill(pid, signal.SIGTERM)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     while running_pid() == pid:
-        if time.monotonic() - begun > _STOP_SECONDS:
+        if time.monotonic() - started_at > _STOP_SECONDS:
             raise InfraError(f"process {pid} has not stopped after {_STOP_SECONDS:.0f} s")
         time.sleep(0.1)
-    say(f"stopped in {time.monotonic() - begun:.1f} s")
+    say(f"stopped in {time.monotonic() - started_at:.1f} s")
     return 0

@@ -130,9 +130,9 @@ class Cassandra(Process):
         return answers(self.host, self.port, login=self.login, tls=self.tls is not None)
 
     def wipe(self) -> None:
-        """Forget all data; only while it is stopped."""
+        """Delete all data; only while it is stopped."""
         if self.alive:
-            raise InfraError("Cassandra must be stopped before its data is wiped")
+            raise InfraError("Cassandra must be stopped before its data is deleted")
         shutil.rmtree(self.data, ignore_errors=True)
 
 
@@ -142,7 +142,7 @@ def cassandra_cluster(
 ) -> Iterator[list[Cassandra]]:
     """Several nodes of one ring on 127.0.0.1, 127.0.0.2, …, all at the same free port; stopped at the end of the block.
 
-    Each answers, within `ready_seconds`, before the next is started; whether they know of each other yet is another question.
+    Each node answers, within `ready_seconds`, before the next is started; they may not know each other yet.
     """
     port, storage_port = free_port(), free_port()
     with ExitStack() as stack:

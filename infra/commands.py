@@ -75,6 +75,6 @@ def _load(arguments: str) -> int:
 
 
 def _become(module: str, arguments: str) -> int:
-    """Set up what is missing, and go on as `python -m module arguments`."""
+    """Set up what is missing, and become `python -m module arguments`."""
     set_up()
     os.execv(PYTHON, [str(PYTHON), "-m", module, *shlex.split(arguments)])

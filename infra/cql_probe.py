@@ -1,6 +1,6 @@
-"""Asks a Cassandra node one question, in its native protocol (version 4), to know whether it serves.
+"""Sends one query to a Cassandra node, in its native protocol (version 4), to know whether it serves.
 
-Written by hand because the question is asked many times a second while a node starts: the driver would bring its pools and threads.
+Written by hand because a starting node is probed many times a second: the driver would bring its pools and threads.
 """
 
 import socket
@@ -20,7 +20,7 @@ ERROR, STARTUP, READY, AUTHENTICATE, QUERY, RESULT, AUTH_RESPONSE, AUTH_SUCCESS 
     0x10,
 )
 CONSISTENCY_ONE = 0x0001
-QUESTION = "SELECT release_version FROM system.local"
+PROBE = "SELECT release_version FROM system.local"
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,9 @@ def answers(host: str, port: int, *, login: Login | None = None, tls: bool = Fal
                 kind = _ask(stream, AUTH_RESPONSE, _bytes(f"\0{login.username}\0{login.password}".encode()))
             if kind not in (READY, AUTH_SUCCESS):
                 return False
-            question = QUESTION.encode()
+            query = PROBE.encode()
             return (
-                _ask(
-                    stream, QUERY, struct.pack("!i", len(question)) + question + struct.pack("!HB", CONSISTENCY_ONE, 0)
-                )
+                _ask(stream, QUERY, struct.pack("!i", len(query)) + query + struct.pack("!HB", CONSISTENCY_ONE, 0))
                 == RESULT
             )
     except OSError:
@@ -53,7 +51,7 @@ def answers(host: str, port: int, *, login: Login | None = None, tls: bool = Fal
 
 
 def _encrypted(connection: socket.socket) -> ssl.SSLSocket:
-    # Only whether it serves is asked here; whom one talks to is checked by the clients.
+    # This only probes whether it serves; clients check the certificate.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

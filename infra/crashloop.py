@@ -1,4 +1,4 @@
-"""What supervisord lacks: it ends, with exit code 1, when a service crashes over and over, and it marks each line of output with its instance.
+"""What supervisord lacks: it exits with code 1 when a service crashes in a loop, and it marks each line of output with its instance.
 
 Loaded by supervisord itself (an rpcinterface in supervisord.conf) rather than run beside it as an event listener: a listener could only
 signal supervisord, which then exits with 0, and inside a container it cannot even kill it. Services wait for a slow database themselves and
@@ -16,8 +16,8 @@ from supervisor import events
 from supervisor.states import SupervisorStates
 
 FAILURES, FAILURE_SECONDS = 4, 300.0
-"""So many exits with a code of its own (not 0) of one instance within so many seconds are a crash loop, even where each life was long
-enough to count as started: on a busy machine it may take a while to come to the point where it fails."""
+"""So many exits of one instance with a code other than 0 within so many seconds are a crash loop, even where each run lasted long
+enough to count as started: on a busy machine an instance may take a while to reach the point where it fails."""
 
 DEATHS, DEATH_SECONDS = 8, 60.0
 """The same for deaths by a signal. More are allowed, because it may be a person who kills."""

@@ -109,9 +109,9 @@ class Etcd(Process):
             return False
 
     def wipe(self) -> None:
-        """Forget all keys; only while it is stopped."""
+        """Delete all keys; only while it is stopped."""
         if self.alive:
-            raise InfraError(f"{self.name} must be stopped before its data is wiped")
+            raise InfraError(f"{self.name} must be stopped before its data is deleted")
         shutil.rmtree(self.data, ignore_errors=True)
 
 

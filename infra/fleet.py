@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +20,15 @@ from infra.settings import InfraSettings
 SERVICES = {known.slug: name for name, known in catalogue.SERVICES.items()}
 """Short name -> name in the registry."""
 
-SERVING, NOT_SERVING, NO_ANSWER = "serving", "not serving", "no answer"
+
+class InstanceHealth(StrEnum):
+    """What an instance says of itself."""
+
+    SERVING = "serving"
+    NOT_SERVING = "not serving"
+    NO_ANSWER = "no answer"
+
+
 _ASK_SECONDS = 2.0
 _WIDE = 106
 """A terminal with so many columns shows whole keys."""
@@ -27,17 +36,17 @@ _WIDE = 106
 
 @dataclass(frozen=True, order=True)
 class Seen:
-    """One instance of a service at one moment. `key` is its key in the registry, '' when it is not advertised."""
+    """One instance of a service, as it was at one look. `key` is its key in the registry, '' when it is not advertised."""
 
     slug: str
     address: str
     key: str
-    health: str
+    health: InstanceHealth
 
     @property
     def in_order(self) -> bool:
         """Whether callers find it and it serves."""
-        return bool(self.key) and self.health == SERVING
+        return bool(self.key) and self.health is InstanceHealth.SERVING
 
 
 class Fleet:
@@ -64,7 +73,7 @@ class Fleet:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await asyncio.gather(*(channel.close(None) for channel in self._channels.values()))
         await self._registry.close()
 
@@ -86,11 +95,11 @@ class Fleet:
             Seen(slug, address, keys.get(address, ""), health)
             for address, health in zip(addresses, healths, strict=True)
         ]
-        gone = {seen.address for seen in found if not seen.key and seen.health == NO_ANSWER}
+        gone = {seen.address for seen in found if not seen.key and seen.health is InstanceHealth.NO_ANSWER}
         self._known[slug] -= gone
         return [seen for seen in found if seen.address not in gone]
 
-    async def _health(self, address: str) -> str:
+    async def _health(self, address: str) -> InstanceHealth:
         channel = self._channels.get(address)
         if channel is None:
             # Its own connection, tried again soon: an instance comes back on its port within seconds.
@@ -106,8 +115,9 @@ class Fleet:
                 health_pb2.HealthCheckRequest(), timeout=_ASK_SECONDS
             )
         except grpc.RpcError:
-            return NO_ANSWER
-        return SERVING if answer.status == health_pb2.HealthCheckResponse.SERVING else NOT_SERVING
+            return InstanceHealth.NO_ANSWER
+        serving = answer.status == health_pb2.HealthCheckResponse.SERVING
+        return InstanceHealth.SERVING if serving else InstanceHealth.NOT_SERVING
 
 
 def missing(seen: list[Seen]) -> list[str]:
@@ -134,13 +144,13 @@ def table(seen: list[Seen]) -> str:
 
 
 def changes(before: list[Seen], after: list[Seen]) -> list[str]:
-    """What a person would say has happened between two looks, a line each."""
+    """One line for each thing that happened between two looks."""
     old = {(one.slug, one.address): one for one in before}
     new = {(one.slug, one.address): one for one in after}
     lines = []
-    for place in sorted(old.keys() | new.keys()):
-        was, now = old.get(place), new.get(place)
-        name = " ".join(place)
+    for slug, address in sorted(old.keys() | new.keys()):
+        was, now = old.get((slug, address)), new.get((slug, address))
+        name = f"{slug} {address}"
         if was is None and now is not None:
             lines.append(f"{name} came: {now.health}, {f'advertised as {now.key}' if now.key else 'not advertised'}")
         elif now is None:

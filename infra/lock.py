@@ -1,4 +1,4 @@
-"""One `make run` at a time in a checkout: a lock that goes with the process that holds it, and finding that process. Standard library only."""
+"""One `make run` at a time in a checkout: a lock that ends with the process that holds it, and how to find that process. Standard library only."""
 
 import contextlib
 import fcntl
@@ -15,7 +15,7 @@ LOCK = RUN / "lock"
 
 @contextlib.contextmanager
 def running(path: Path = LOCK) -> Iterator[None]:
-    """Be the one that runs; raise InfraError naming the other if there is one."""
+    """Hold the lock; raise InfraError naming the process that runs already, if there is one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         while not _taken(file, fcntl.LOCK_EX):
@@ -33,10 +33,10 @@ def holder(path: Path = LOCK) -> int | None:
     """The process that runs, None if there is none."""
     try:
         with path.open() as file:
-            # Shared, so that two who only look do not see each other.
+            # Shared, so that two commands that only look do not see each other.
             while not _taken(file, fcntl.LOCK_SH):
                 file.seek(0)
-                if pid := file.read():  # empty for a moment, between locking and writing
+                if pid := file.read():  # empty for an instant, between locking and writing
                     return int(pid)
     except FileNotFoundError:
         pass

@@ -97,7 +97,7 @@ class Machine:
 
     @contextmanager
     def started(self) -> Iterator[None]:
-        """Everything begun, side by side: each waits for what it needs, as it would anywhere. Stopped in order at the end of the block."""
+        """Start everything at once: each process waits for what it needs, as it would anywhere. Stopped in order at the end of the block."""
         for process in (self.schema, self.supervisord):
             _keep_one_older(process.log)
         with ExitStack() as stack:
@@ -109,7 +109,7 @@ class Machine:
             yield
 
     def _stop_databases(self) -> None:
-        """Cassandra and etcd do not need each other: both are asked before either is waited for."""
+        """Cassandra and etcd do not need each other, so they stop at the same time."""
         self.cassandra.terminate()
         _stop(self.etcd)
         _stop(self.cassandra)
@@ -173,16 +173,16 @@ def _crash(log: str) -> str:
         if line.startswith("supervisord: "):
             reason = line.removeprefix("supervisord: ").partition(";")[0]
             name = reason.split()[0]
-            own = [each for each in lines if each.startswith((f"{name} | ", f'{{"instance": "{name}", '))]
+            own = [line for line in lines if line.startswith((f"{name} | ", f'{{"instance": "{name}", '))]
             return "\n".join([f"{reason}; its last lines:", *own[-12:]])
     return ""
 
 
 def _stop(process: Process) -> None:
-    """Stop one, and say so if it took long enough to wonder."""
-    begun = time.monotonic()
+    """Stop a process, and say so if that took long enough for a person to wonder."""
+    started_at = time.monotonic()
     process.stop()
-    if time.monotonic() - begun > 1:
+    if time.monotonic() - started_at > 1:
         say(f"{process.name} stopped")
 
 

@@ -1,4 +1,4 @@
-"""One process that we start and answer for: Cassandra, etcd, supervisord, a service in a test.
+"""One process that we start and are responsible for: Cassandra, etcd, supervisord, a service in a test.
 
 Starting does not wait; `wait_ready` asks the process itself whether it serves. Stopping is bounded: a process that does not end in its
 time is killed. And no process outlives the one that started it, however that one ends.
@@ -154,7 +154,7 @@ class Process:
         self.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a frozen process go on."""
+        """Let a frozen process continue."""
         self.send(signal.SIGCONT)
 
     def restart(self) -> None:
@@ -184,5 +184,5 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise InfraError(f"waited {timeout:.0f} s in vain: {what}")
+            raise InfraError(f"not within {timeout:.0f} s: {what}")
         time.sleep(POLL_SECONDS)

@@ -10,15 +10,15 @@ def say(line: str) -> None:
 
 
 class Progress:
-    """How far a long step is: one line that is written over in a terminal, a line now and then elsewhere."""
+    """The progress of a long step: one line that is overwritten in a terminal, and a line now and then elsewhere."""
 
     def __init__(self, title: str, total: int | None) -> None:
         self._title = title
         self._total = total
-        self._done = -1 if total is None else 0  # without a total the first step is the announcement
+        self._done = -1 if total is None else 0  # without a total the first step is its title
 
     def step(self, what: str) -> None:
-        """One more is begun."""
+        """The next one has started."""
         self._done += 1
         count = f"{min(self._done, self._total)} of {self._total}" if self._total else f"{self._done} fetched"
         line = f"{self._title}: {count}, {what}"

@@ -29,12 +29,12 @@ MIN_FREE_MB = 70
 _READY_SECONDS = 900.0
 _FIRST_LOOKS_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
-_ENDURE_SECONDS = 30.0
+_RESTART_SECONDS = 30.0
 
 
 def run(settings: InfraSettings) -> int:
-    """Start everything, tell who serves where, and watch until the process is asked to stop."""
-    begun = time.monotonic()
+    """Start everything, print who serves where, and watch until the process is asked to stop. Returns the exit code."""
+    started_at = time.monotonic()
     READY.unlink(missing_ok=True)
     machine = Machine(settings)
     machine.check_ports()
@@ -42,13 +42,13 @@ def run(settings: InfraSettings) -> int:
     say("starting etcd, Cassandra, the schema step and the seven services")
     with machine.started():
         try:
-            asyncio.run(_until_stopped(machine, begun))
+            asyncio.run(_until_stopped(machine, started_at))
         except (Stopped, asyncio.CancelledError):
-            # Asked to stop while everything ran: that is how it is meant to end.
+            # Asked to stop while everything ran: the regular end.
             if not READY.exists():
                 raise Stopped from None
         except InfraError as error:
-            # What databases say of a full disk is a page long, and each says it in its own way.
+            # Each database reports a full disk in its own way, on a page of text.
             if free_mb() < MIN_FREE_MB:
                 raise full_disk() from error
             raise
@@ -58,13 +58,13 @@ def run(settings: InfraSettings) -> int:
     return 0
 
 
-async def _until_stopped(machine: Machine, begun: float) -> None:
+async def _until_stopped(machine: Machine, started_at: float) -> None:
     _cancel_when_asked_to_stop()
-    # etcd is the first thing that a look needs; it is there within a second.
+    # Looking for instances needs etcd, which serves within a second.
     await asyncio.to_thread(machine.etcd.wait_ready)
     async with await Fleet.open(machine.settings) as fleet:
         seen = await _until_all_serve(machine, fleet)
-        say(f"all seven serve, {time.monotonic() - begun:.0f} s after the start")
+        say(f"all seven serve, {time.monotonic() - started_at:.0f} s after the start")
         await load_sample_data(machine.settings)
         print(f"\n{table(seen)}\n\n{introduction(machine)}\n", flush=True)
         READY.write_text(f"{os.getpid()}\n", encoding="utf-8")
@@ -74,7 +74,7 @@ async def _until_stopped(machine: Machine, begun: float) -> None:
 def _cancel_when_asked_to_stop() -> None:
     """From here to the end of the loop a signal cancels the task that runs now.
 
-    An exception raised by the signal's handler, as before and after, could come up in a callback, where asyncio logs it and goes on.
+    An exception raised by the signal's handler, as before and after, could be raised in a callback, where asyncio logs it and continues.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101  # we are in one
@@ -106,7 +106,7 @@ async def _until_all_serve(machine: Machine, fleet: Fleet) -> list[Seen]:
 
 
 async def _watch(machine: Machine, fleet: Fleet, seen: list[Seen]) -> None:
-    """A line for each change, until we are asked to stop. A database or schema step that ends is started again, once in a while."""
+    """A line for each change, until we are asked to stop. A database or schema step that ends is restarted, at most once in _RESTART_SECONDS."""
     restarted: dict[str, float] = {}
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
@@ -119,16 +119,16 @@ async def _watch(machine: Machine, fleet: Fleet, seen: list[Seen]) -> None:
                 continue
             if (
                 process is machine.supervisord
-                or time.monotonic() - restarted.get(process.name, -_ENDURE_SECONDS) < _ENDURE_SECONDS
+                or time.monotonic() - restarted.get(process.name, -_RESTART_SECONDS) < _RESTART_SECONDS
             ):
                 machine.check()
-            say(f"{time.strftime('%H:%M:%S')}  {process.name} ended with {process.exit_code}; starting it again")
+            say(f"{time.strftime('%H:%M:%S')}  {process.name} ended with {process.exit_code}; restarting it")
             restarted[process.name] = time.monotonic()
             process.start()
 
 
 def introduction(machine: Machine) -> str:
-    """Two or three calls to try, and what can be hurt."""
+    """Some calls to try, and the processes that one may kill."""
     settings = machine.settings
     port = base_ports(settings.port_offset)["video_catalog"] + 1
     etcd = "" if settings.etcd_port == 2379 else f"KILLRVIDEO_ETCD={settings.registry.etcd.addresses} "

@@ -24,11 +24,11 @@ ANY_VIDEO = Select("SELECT videoid FROM videos LIMIT 1", FirstVideo)
 
 
 async def load_sample_data(settings: InfraSettings) -> None:
-    """Load our own small set if there is no video, or if an earlier load was broken off."""
-    begun = DATA / "sample-data-begun"
-    if not begun.exists() and await _has_videos(settings):
+    """Load our own small set if there is no video, or if an earlier load was interrupted."""
+    unfinished = DATA / "sample-data-begun"
+    if not unfinished.exists() and await _has_videos(settings):
         return
-    begun.touch()
+    unfinished.touch()
     say("loading the sample data")
     environment = {**os.environ, **service_environment(settings)}
     # Its own session: Ctrl-C reaches us alone. It prints to our terminal, so no log of its own.
@@ -42,9 +42,9 @@ async def load_sample_data(settings: InfraSettings) -> None:
         if child.returncode is None:
             child.kill()
     if code:
-        say(f"the sample data was not loaded whole (exit code {code}); the next `make run` tries again")
+        say(f"the sample data was not loaded completely (exit code {code}); the next `make run` tries again")
     else:
-        begun.unlink()
+        unfinished.unlink()
 
 
 async def _has_videos(settings: InfraSettings) -> bool:
@@ -58,4 +58,4 @@ async def _has_videos(settings: InfraSettings) -> bool:
         finally:
             await database.close()
     except (ServiceError, DatabaseError) as error:
-        raise InfraError(f"Cassandra was asked for videos in vain: {explained(error, contact_points)}") from error
+        raise InfraError(f"Cassandra could not be asked for videos: {explained(error, contact_points)}") from error

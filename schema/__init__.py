@@ -1,1 +1,1 @@
-"""The tables of the keyspace: killrvideo.cql says which there are, `python -m schema` makes the database have them."""
+"""The tables of the keyspace: killrvideo.cql defines them, `python -m schema` creates or upgrades them in the database."""

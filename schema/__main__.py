@@ -1,8 +1,8 @@
 """The schema step: `python -m schema` creates or upgrades the tables, then advertises Cassandra in the registry.
 
-python -m schema            waits for Cassandra and for the registry, does its work, and ends
-python -m schema --stay     goes on: keeps Cassandra advertised while it answers, until SIGTERM or SIGINT
-python -m schema rebuild    writes the tables that follow from others anew, for data that other tools loaded
+python -m schema            waits for Cassandra and for the registry, does its work, and exits
+python -m schema --stay     stays: keeps Cassandra advertised while it answers, until SIGTERM or SIGINT
+python -m schema rebuild    rewrites the tables that follow from others, for data that other tools loaded
 """
 
 import argparse
@@ -23,7 +23,7 @@ from grpc_discovery.addresses import Address
 from schema.tables import SchemaMismatch
 from schema.upgrade import apply, wait_for_cassandra
 
-# An entry with nobody to renew it, which must therefore outlive the deployment: ten years. See docs/decisions/0101.
+# Nobody renews this entry, so it must outlive the deployment: ten years. See docs/decisions/0101.
 LASTING_SECONDS = 10 * 365 * 86_400.0
 
 _PROBE_SECONDS = 0.5
@@ -33,7 +33,7 @@ _log = logging.getLogger("schema")
 
 
 def main() -> None:
-    """Read the command line and do the task. Exit code 0: done, or stopped while staying; 1: it cannot be done; 130: stopped before."""
+    """Read the command line and do the task. Exit code 0: done, or stopped while staying; 1: it cannot be done; 130: stopped before it was done."""
     parser = argparse.ArgumentParser(
         prog="python -m schema",
         description="Creates or upgrades KillrVideo's tables in Cassandra and advertises Cassandra in the registry.",
@@ -42,7 +42,7 @@ def main() -> None:
         "task",
         nargs="?",
         choices=["rebuild"],
-        help="rebuild: write lists, tags, words and totals anew from the videos and the ratings; services may run",
+        help="rebuild: rewrite lists, tags, words and totals from the videos and the ratings; services may run",
     )
     parser.add_argument(
         "--stay", action="store_true", help="keep Cassandra advertised while it answers, until SIGTERM or SIGINT"
@@ -64,11 +64,11 @@ def main() -> None:
 
 
 async def _until_stopped(step: Coroutine[Any, Any, None]) -> bool:
-    """Run `step` to its end, or cancel it at SIGTERM or SIGINT. Returns whether it came to its end."""
+    """Run `step` to its end, or cancel it at SIGTERM or SIGINT. Returns whether it was completed."""
     task = asyncio.create_task(step)
 
     def stop() -> None:
-        if not task.cancelling():  # a second signal does not break off the tidying up
+        if not task.cancelling():  # a second signal does not interrupt the cleaning up
             task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -120,7 +120,7 @@ async def _keep_advertised(database: Database, registration: Registration) -> No
     try:
         missed = 0
         while True:
-            # One answer that fails to come is no reason to leave; two running are.
+            # One missing answer is no reason to withdraw; two in a row are.
             missed = 0 if await database.answers() else missed + 1
             if missed != 1:
                 registration.set_serving(missed == 0)
@@ -130,7 +130,7 @@ async def _keep_advertised(database: Database, registration: Registration) -> No
 
 
 def _contact_points(settings: Settings) -> list[Address]:
-    """Where Cassandra is. The registry is not asked: this step is the one that tells it."""
+    """Where Cassandra is. The registry is not asked: this step is what advertises Cassandra in it."""
     return settings.cassandra.contact_points or [Address(settings.docker_ip or "127.0.0.1", settings.cassandra.port)]
 
 

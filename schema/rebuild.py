@@ -1,8 +1,8 @@
-"""`python -m schema rebuild`: the tables that follow from others, written anew from the videos and the ratings.
+"""`python -m schema rebuild`: rewrites the tables that follow from others, from the videos and the ratings.
 
-For data that other tools loaded: an older backend, a copy of tables. The services may run meanwhile. Each video is done by itself, by the
-service that writes the tables; one that is done twice is as one done once, so a rebuild that was stopped is simply run again. What a list
-holds too much is left: the readers ask the video's row anyway.
+For data that other tools loaded: an older backend, a copy of tables. The services may run meanwhile. Each video is done by itself, with the
+code of the service that writes the tables. Doing one twice changes nothing, so a rebuild that was stopped is simply run again. Entries that
+a list should not have are left: the readers check the video's row anyway.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ _RATED_VIDEOS = _Ids(
 
 
 async def rebuild(settings: Settings, contact_points: list[Address]) -> None:
-    """Write lists, tags, words and suggestions of all videos anew, and the totals and lists of all ratings. The schema must be complete."""
+    """Rewrite lists, tags, words and suggestions of all videos, and the totals and lists of all ratings. The schema must be complete."""
     database = await wait_for_cassandra(settings, contact_points, settings.cassandra.keyspace)
     patience = _Patience(contact_points)
     try:
@@ -95,7 +95,7 @@ class _Patience:
 async def _for_each(
     database: Database, patience: _Patience, ids: _Ids, what: str, restore: Callable[[UUID], Awaitable[bool]]
 ) -> None:
-    """Restore each of the videos, some at once, telling how many are done."""
+    """Restore each of the videos, some at once, and log how many are done."""
     done = left_out = 0
     room = asyncio.Semaphore(_AT_ONCE)
 
@@ -113,6 +113,6 @@ async def _for_each(
         rows = await patience.complete(partial(database.select, ids.after, last, _CHUNK))
     if left_out:
         _log.warning(
-            "%d rows of %s were left out: they have no user or no date, so they are no whole videos", left_out, what
+            "%d rows of %s were left out: they have no user or no date, so they are not complete videos", left_out, what
         )
     _log.info("all %s are done", what)

@@ -1,6 +1,6 @@
-"""Reading killrvideo.cql, and finding what a database lacks of it.
+"""Reading killrvideo.cql, and finding what a database lacks.
 
-The file is the one description of the tables. It is compared with what the database says of itself, so a table that grew by a column needs
+The file is the one description of the tables. It is compared with what the database reports of itself, so a table that got another column needs
 no migration script: an older database lacks the column and gets it.
 """
 
@@ -24,7 +24,7 @@ class SchemaMismatch(Exception):
 
 
 class ColumnRow(NamedTuple):
-    """A column as system_schema.columns tells of it."""
+    """A column as system_schema.columns describes it."""
 
     table: str
     column: str
@@ -53,7 +53,7 @@ class Table:
     def creation(self, keyspace: str) -> str:
         """The statement that creates the table."""
         # The id follows from the name, the same that Cassandra gives with use_deterministic_table_id: two schema steps that create a table
-        # at the same moment through two nodes create the same one. With random ids the nodes would quarrel over it.
+        # at the same time through two nodes create the same one. With random ids the nodes would disagree.
         table_id = UUID(bytes=md5(f"{keyspace}{self.name}".encode(), usedforsecurity=False).digest(), version=3)
         options = f" AND {self.options}" if self.options else ""
         return f"CREATE TABLE IF NOT EXISTS {keyspace}.{self.name} ({self.body}) WITH ID = {table_id}{options}"
@@ -118,7 +118,7 @@ def _names(text: str) -> list[str]:
 
 
 def _parts(body: str) -> list[str]:
-    """The parts of a list with commas, where a comma within brackets parts nothing."""
+    """The parts of a list with commas, where a comma within brackets does not separate."""
     parts, depth = [""], 0
     for character in body:
         depth += (character in "(<") - (character in ")>")

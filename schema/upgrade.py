@@ -1,4 +1,4 @@
-"""Making a database have the tables of killrvideo.cql: what it lacks is added, what it holds is left alone.
+"""Creating or upgrading the tables of killrvideo.cql in a database: what it lacks is added, what it holds is left alone.
 
 Every statement may be repeated and may run beside another's (IF NOT EXISTS, table ids that follow from the names), so a step that was
 killed is simply run again, and two at once do no harm.
@@ -17,7 +17,7 @@ from grpc_discovery.addresses import Address
 from schema.tables import CQL_FILE, ColumnRow, read_tables
 
 INIT_DONE = "kv_init_done"
-"""The keyspace whose presence tells existing tools that the schema is complete."""
+"""The keyspace whose presence means to existing tools that the schema is complete."""
 
 _RETRY_SECONDS = (0.3, 1.0)
 _REFUSALS = (
@@ -50,7 +50,7 @@ async def apply(settings: Settings, contact_points: list[Address]) -> None:
     """Create or upgrade the schema in the Cassandra at `contact_points`, waiting for it without end.
 
     For the schema step, and for tests that have a Cassandra of their own. The keyspace is settings.cassandra.keyspace. When it returns, the
-    nodes agree and the keyspace kv_init_done exists. Raises SchemaMismatch when a table has other columns than adding can mend, DatabaseError
+    nodes agree and the keyspace kv_init_done exists. Raises SchemaMismatch when adding columns cannot make a table match, DatabaseError
     when Cassandra refuses a statement again and again.
     """
     database = await wait_for_cassandra(settings, contact_points)
@@ -76,7 +76,7 @@ async def wait_for_cassandra(
     settings: Settings, contact_points: list[Address], keyspace: str | None = None
 ) -> Database:
     """A session with the Cassandra at `contact_points`. Waits without end, and logs once for each reason to wait."""
-    # Tables are made through the driver that has made tables for longest, whichever the services use.
+    # Tables are created through the driver with the longest record of doing so, whichever the services use.
     patient = settings.replace(database_timeout=_STATEMENT_SECONDS, cassandra_driver="cassandra-driver")
     reason = ""
     while True:
@@ -94,7 +94,7 @@ async def _upgrade(database: Database, settings: Settings) -> None:
     keyspace = settings.cassandra.keyspace
     rows = sorted(await database.select(_COLUMNS, keyspace))
     present = {name: list(columns) for name, columns in groupby(rows, key=lambda row: row.table)}
-    # All is planned before anything is done: a database that cannot be made to fit is left as it was.
+    # Everything is planned before anything is done: a database that cannot be upgraded is left as it was.
     changes = [
         change
         for table in read_tables(CQL_FILE.read_text(encoding="utf-8"))
@@ -127,7 +127,7 @@ async def _change(database: Database, cql: str) -> None:
 
 
 async def _wait_for_agreement(database: Database) -> None:
-    """Wait until all nodes have the same schema. A node that is down cannot agree: after a while the step goes on without it."""
+    """Wait until all nodes have the same schema. A node that is down cannot agree: after a while the step continues without it."""
     versions: set[object] = set()
     try:
         async with asyncio.timeout(_AGREEMENT_SECONDS):
