@@ -57,7 +57,12 @@ def stop() -> int:
     if pid is None:
         say("KillrVideo does not run")
         return 0
-    os.kill(pid, signal.SIGTERM)
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it has just ended by itself
+    except PermissionError:
+        raise InfraError(f"process {pid} belongs to another user: stop it as that user") from None
     started_at = time.monotonic()
     while running_pid() == pid:
         if time.monotonic() - started_at > _STOP_SECONDS:

@@ -9,7 +9,7 @@ from infra import background, checks, machine, pythons, run, scaling, status
 from infra.arguments import read_arguments
 from infra.errors import InfraError
 from infra.layout import LOCAL, PYTHON, ROOT
-from infra.lock import running, running_pid
+from infra.lock import require_no_older_one, running, running_pid
 from infra.progress import say
 from infra.setup import set_up
 
@@ -61,6 +61,7 @@ def _generate(module: str) -> int:
 def _run() -> int:
     settings = machine.load_settings()
     with running():
+        require_no_older_one()
         set_up()
         return run.run(settings)
 

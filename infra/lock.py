@@ -21,8 +21,6 @@ def running(path: Path = LOCK) -> Iterator[None]:
         while not _taken(file, fcntl.LOCK_EX):
             if pid := holder(path):
                 raise _runs_already(pid)
-        if (pid := _without_its_lock()) and _start_of(pid) < _start_of(os.getpid()):
-            raise _runs_already(pid)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -59,6 +57,12 @@ def require_running() -> int:
 def require_not_running() -> None:
     """Raise InfraError, naming the process, if there is one that runs in this checkout."""
     if pid := running_pid():
+        raise _runs_already(pid)
+
+
+def require_no_older_one() -> None:
+    """Raise InfraError, naming it, if this checkout runs in an older process: for the holder of a lock whose file had been deleted."""
+    if (pid := _without_its_lock()) and 0 < _start_of(pid) < _start_of(os.getpid()):
         raise _runs_already(pid)
 
 

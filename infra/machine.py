@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from common.settings import PREFIX
+from grpc_discovery import SettingsError
 from infra.cassandra import Cassandra
 from infra.errors import InfraError
 from infra.etcd import Etcd
@@ -159,7 +160,10 @@ def settings_of_what_runs() -> InfraSettings:
         return ours
     given = ", ".join(f"{name}={value}" if value else f"no {name}" for name, value in different.items())
     say(f"process {pid} was started with {given}, other than this command: what it started is looked at")
-    return _with_own_etcd(InfraSettings.from_environment(PREFIX, theirs))
+    try:
+        return _with_own_etcd(InfraSettings.from_environment(PREFIX, theirs))
+    except SettingsError as error:  # a file that it named is no longer there
+        raise InfraError(f"the settings of process {pid} cannot be read again: {error}") from None
 
 
 def _with_own_etcd(settings: InfraSettings) -> InfraSettings:

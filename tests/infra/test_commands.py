@@ -238,9 +238,10 @@ def test_ctrl_c_stops_everything_in_order_within_20_seconds_and_the_next_start_f
     assert code == 0, text
     assert "loading the sample data" not in text
     shutil.rmtree(machine.local / "run")  # as a person who tidies up does
-    code, text = machine.command("start")
-    assert code != 0
-    assert "runs already" in text
+    for command in ("start", "run", "clean"):
+        code, text = machine.command(command)
+        assert code != 0
+        assert "KillrVideo runs" in text
     assert machine.command("status")[0] == 0
     assert machine.command("stop")[0] == 0
     wait_until(lambda: not machine.processes(), 1, f"the end of {machine.processes()}")
