@@ -1,6 +1,10 @@
-"""The life of a process that hosts services of KillrVideo: grpc_discovery's Application, with a session of Cassandra that every service waits for.
+"""The life of a process that hosts services of KillrVideo, which is the same for all of them:
 
-`run` is all that a service's __main__ calls. What happens from the settings to the exit is told in grpc_discovery/serving/application.py.
+    settings, wait for etcd, wait for Cassandra, session with all statements prepared, build the servicers, listen, serve, register in etcd
+    until SIGTERM: not serving, withdraw from etcd, finish the calls under way, close the session and the registry, exit 0
+
+`run` is all that a service's __main__ calls. What is KillrVideo's own stands here: the session that every service waits for. The steps
+themselves are those of any service, in the library: grpc_discovery/serving/life.py.
 """
 
 import logging
@@ -12,7 +16,7 @@ from typing import Any
 
 from common.catalogue import SHARED_PORT, KnownService
 from common.database import Database, Statement, wait_for_database
-from common.settings import Settings
+from common.settings import CassandraSettings, Settings
 from grpc_discovery import Application, Registry
 
 _log = logging.getLogger(__name__)
@@ -32,7 +36,9 @@ class CassandraSession:
 
     name = "Cassandra"
 
-    def __init__(self, settings: Settings, statements: Sequence[Statement], registry: Callable[[], Registry]) -> None:
+    def __init__(
+        self, settings: CassandraSettings, statements: Sequence[Statement], registry: Callable[[], Registry]
+    ) -> None:
         self._settings, self._statements, self._registry = settings, statements, registry
         self._database: Database | None = None
 
@@ -45,7 +51,7 @@ class CassandraSession:
 
     async def ready(self) -> None:
         """Find Cassandra, connect and prepare all statements; waits without end."""
-        self._database = await wait_for_database(self._settings.cassandra, self._registry(), self._statements)
+        self._database = await wait_for_database(self._settings, self._registry(), self._statements)
 
     async def alive(self) -> bool:
         """Whether Cassandra answers just now."""
@@ -60,21 +66,24 @@ class CassandraSession:
 
 def run(*services: Service) -> None:
     """Run `services` in this process until SIGTERM or SIGINT, then exit 0; exit 1 when their port is taken, 2 for a wrong setting."""
-    application(services, Settings.load()).run()
+    settings = Settings.load()
+    application = compose(services, settings)
+    application.run()
 
 
-def application(services: Sequence[Service], settings: Settings) -> Application:
+def compose(services: Sequence[Service], settings: Settings) -> Application:
     """The application of a process that hosts `services`, ready to run."""
     default_port = services[0].known.port if len(services) == 1 else SHARED_PORT
-    made = Application("killrvideo", settings, default_port=default_port)
+    application = Application("killrvideo", settings, default_port=default_port)
     statements = [statement for service in services for statement in service.statements]
-    cassandra = CassandraSession(settings, statements, lambda: made.registry)
+    cassandra = CassandraSession(settings.cassandra, statements, lambda: application.registry)
     for service in services:
         known = service.known
         # Looked up by name, so that a process loads the generated code of the services it hosts and of no other.
         register = getattr(import_module(known.grpc_module), known.register)
-        made.add(partial(_build, service, cassandra, settings), register, known.full_name, waits_for=[cassandra])
-    return made
+        build = partial(_build, service, cassandra, settings)
+        application.add(build, register, known.full_name, waits_for=[cassandra])
+    return application
 
 
 def _build(service: Service, cassandra: CassandraSession, settings: Settings) -> Any:

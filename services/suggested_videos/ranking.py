@@ -71,51 +71,69 @@ async def predicted(
     """The `limit` videos that a person with the taste `own` is expected to like best, from people who share some of it.
 
     Ridge regression in its dual form: with X the people's ratings (a row for each) and w the taste, scores = X' (X X' + r I)^-1 X w.
-    People who are like each other share their weight instead of adding it up, which plain counting of neighbours does not do. The system is
-    solved by conjugate gradients on the sparse rows. It lets other calls run between two steps.
+    People who are like each other share their weight instead of adding it up, which plain counting of neighbours does not do.
     """
-    columns: dict[int, int] = {}
-    rows = [([columns.setdefault(video, len(columns)) for video in person.videos], person.values) for person in others]
-    wanted = [0.0] * len(columns)
-    for video, weight in own.items():
-        if video in columns:
-            wanted[columns[video]] = weight
+    matrix = _RatingMatrix(others)
+    weights = await _solved(matrix, matrix.times(matrix.row_of(own)))
+    scores = matrix.transposed_times(weights)
+    best = sorted(
+        (
+            (score, video)
+            for video, score in zip(matrix.columns, scores, strict=True)
+            if score > 0 and video not in known
+        ),
+        key=lambda pair: (-pair[0], pair[1]),
+    )[:limit]
+    await asyncio.sleep(0)
+    because = _because({video for _, video in best}, own, others, weights)
+    return Prediction({video: score for score, video in best}, because)
 
-    def gathered(column_values: list[float]) -> list[float]:
-        return [sum(map(mul, map(column_values.__getitem__, videos), values)) for videos, values in rows]
 
-    def scattered(row_values: list[float]) -> list[float]:
-        result = [0.0] * len(columns)
-        for (videos, values), weight in zip(rows, row_values, strict=True):
+class _RatingMatrix:
+    """What people rated as a sparse matrix: a row for each person, a column for each video."""
+
+    def __init__(self, people: Sequence[History]) -> None:
+        self.columns: dict[int, int] = {}
+        column = self.columns.setdefault
+        self._rows = [
+            ([column(video, len(self.columns)) for video in person.videos], person.values) for person in people
+        ]
+
+    def row_of(self, weights: Mapping[int, float]) -> list[float]:
+        """Weights by video as a row of the matrix; videos without a column are left out."""
+        return [weights.get(video, 0.0) for video in self.columns]
+
+    def times(self, column_values: list[float]) -> list[float]:
+        """X v: a value for each person."""
+        return [sum(map(mul, map(column_values.__getitem__, videos), values)) for videos, values in self._rows]
+
+    def transposed_times(self, row_values: list[float]) -> list[float]:
+        """X' v: a value for each video."""
+        result = [0.0] * len(self.columns)
+        for (videos, values), weight in zip(self._rows, row_values, strict=True):
             for video, value in zip(videos, values, strict=True):
                 result[video] += weight * value
         return result
 
-    residual = gathered(wanted)
-    solution = [0.0] * len(rows)
+
+async def _solved(matrix: _RatingMatrix, right_side: list[float]) -> list[float]:
+    """y of (X X' + r I) y = `right_side`, by conjugate gradients. Lets other calls run between two steps."""
+    residual = right_side
+    solution = [0.0] * len(residual)
     direction = residual[:]
     rest = first = sum(map(mul, residual, residual))
     for _ in range(_STEPS):
         if rest <= _ENOUGH * first:
             break
         await asyncio.sleep(0)
-        image = gathered(scattered(direction))
+        image = matrix.times(matrix.transposed_times(direction))
         image = [value + _REGULARISATION * step for value, step in zip(image, direction, strict=True)]
         length = rest / sum(map(mul, direction, image))
         solution = [value + length * step for value, step in zip(solution, direction, strict=True)]
         residual = [value - length * step for value, step in zip(residual, image, strict=True)]
         before, rest = rest, sum(map(mul, residual, residual))
         direction = [value + rest / before * step for value, step in zip(residual, direction, strict=True)]
-
-    scores = scattered(solution)
-    best = sorted(
-        ((score, video) for video, score in zip(columns, scores, strict=True) if score > 0 and video not in known),
-        key=lambda pair: (-pair[0], pair[1]),
-    )[:limit]
-    await asyncio.sleep(0)
-    return Prediction(
-        {video: score for score, video in best}, _because({video for _, video in best}, own, others, solution)
-    )
+    return solution
 
 
 def _because(

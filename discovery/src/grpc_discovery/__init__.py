@@ -6,9 +6,9 @@ Importing this configures nothing: no logging, no event loop, no signals. Only A
 from grpc_discovery.discovery import BlockingDiscovery, Discovery
 from grpc_discovery.environment import Section, SettingsError, setting
 from grpc_discovery.registration import BlockingRegistration, Registration, State, registration
+from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from grpc_discovery.registry.memory import MemoryRegistry
-from grpc_discovery.registry.opening import open_registry
 from grpc_discovery.serving.application import Application
 from grpc_discovery.serving.deadlines import shielded, time_left
 from grpc_discovery.serving.dependencies import Dependency

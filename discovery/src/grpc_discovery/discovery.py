@@ -20,8 +20,8 @@ from grpc_discovery.balancing.channel import BalancedChannel
 from grpc_discovery.balancing.pool import Pool
 from grpc_discovery.balancing.resolver import InstanceCache, Resolver, opened
 from grpc_discovery.loop_thread import LoopThread
+from grpc_discovery.registry.factory import OpeningRegistry
 from grpc_discovery.registry.interface import Registry
-from grpc_discovery.registry.opening import OpeningRegistry
 from grpc_discovery.settings import Settings
 
 _OPTIONS: list[tuple[str, int]] = [

@@ -14,8 +14,8 @@ from typing import Self
 
 from grpc_discovery.addresses import check_instance_name, check_service_name, parse_dialable, printable
 from grpc_discovery.loop_thread import LoopThread
+from grpc_discovery.registry.factory import OpeningRegistry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
-from grpc_discovery.registry.opening import OpeningRegistry
 from grpc_discovery.settings import Settings
 from grpc_discovery.tasks import cancel_and_wait
 

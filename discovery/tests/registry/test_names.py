@@ -12,8 +12,8 @@ import pytest
 
 from discovery.tests.waiting import eventually
 from grpc_discovery.environment import SettingsError
+from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import RegistryUnavailable
-from grpc_discovery.registry.opening import open_registry
 from grpc_discovery.settings import RegistrySettings, Settings
 from infra.ports import free_port
 

@@ -6,8 +6,8 @@ import pytest
 
 from grpc_discovery.registry.etcd_v2 import EtcdV2
 from grpc_discovery.registry.etcd_v3 import EtcdV3
+from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import RegistryUnavailable
-from grpc_discovery.registry.opening import open_registry
 from grpc_discovery.settings import Settings
 from infra.etcd import Etcd, EtcdTls
 from infra.ports import free_port

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from grpc_discovery.addresses import parse_dialable, printable
+from grpc_discovery.registry.factory import OpeningRegistry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
-from grpc_discovery.registry.opening import OpeningRegistry
 from grpc_discovery.tasks import cancel_and_wait, keep_running
 
 _log = logging.getLogger(__name__)

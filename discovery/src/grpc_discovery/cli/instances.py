@@ -11,8 +11,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_discovery.addresses import Address, parse_dialable
 from grpc_discovery.cli.context import CommandError, Context
 from grpc_discovery.discovery import Discovery
+from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
-from grpc_discovery.registry.opening import open_registry
 
 SERVES = ("serving", "tells no health", "no gRPC")
 """Health of what can be used: it says so, or it is a server without health checks, or another program that takes connections."""

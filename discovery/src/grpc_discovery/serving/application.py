@@ -19,8 +19,8 @@ from typing import Any
 from grpc_discovery import logs
 from grpc_discovery.addresses import check_service_name
 from grpc_discovery.environment import SettingsError
+from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import Registry
-from grpc_discovery.registry.opening import open_registry
 from grpc_discovery.serving.dependencies import Dependency, Follower
 from grpc_discovery.serving.handlers import check_servicer
 from grpc_discovery.serving.life import Life, Service, TaskEnded
