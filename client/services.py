@@ -37,11 +37,11 @@ class Services(AsyncStubs):
         await self._discovery.__aexit__(kind, error, trace)
 
     def pool(self, service: str) -> Pool:
-        """The instances of a service as they are known at this moment."""
+        """The instances of a service as they are known now."""
         return self._discovery.pool(SERVICES[service].full_name)
 
     def instances(self, service: str) -> dict[str, str]:
-        """The list of a service's instances that is gone by at this moment: name -> address."""
+        """The instances of a service that calls go to now: name -> address."""
         return self._discovery.instances(SERVICES[service].full_name)
 
     async def listed(self, service: str) -> dict[str, str]:

@@ -92,7 +92,7 @@ class Supervisor:
                 time.sleep(0.1)
 
     def _ask(self, method: str, *arguments: object) -> Any:
-        # A transport of its own for each question: one that has failed once cannot be used again.
+        # A transport of its own for each request: one that has failed once cannot be used again.
         server = xmlrpc.client.ServerProxy("http://127.0.0.1", SupervisorTransport(serverurl=f"unix://{self._socket}"))
         try:
             return getattr(server.supervisor, method)(*arguments)

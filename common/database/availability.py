@@ -19,14 +19,14 @@ class Availability:
     """Remembers whether the database answered when it was last asked.
 
     A database that hangs keeps its connections open, and every statement would wait for its whole time. So once it has missed two
-    questions running, statements fail at once, until it answers one.
+    probes running, statements fail at once, until it answers one.
     """
 
     def __init__(self) -> None:
         self._missed = 0
 
     def note(self, answered: bool) -> bool:
-        """Remember whether a question was answered, and return it."""
+        """Remember whether a probe was answered, and return it."""
         self._missed = 0 if answered else self._missed + 1
         return answered
 

@@ -88,7 +88,7 @@ class Database(Protocol):
         ...
 
     async def answers(self) -> bool:
-        """Whether the database answers a trivial question just now (within two seconds)."""
+        """Whether the database answers a trivial query just now (within two seconds)."""
         ...
 
     async def close(self) -> None:

@@ -56,7 +56,7 @@ class NamedRow(NamedTuple):
 
 
 class SampleRow(NamedTuple):
-    """A video of the sample, with its place on the ring."""
+    """A video of the sample, and where it lies on the ring."""
 
     token: int
     name: str | None

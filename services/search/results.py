@@ -109,7 +109,7 @@ def _newest_submissions(lists: Iterable[Sequence[Posting]]) -> tuple[dict[int, U
 
 
 def _still_matches(row: VideoRow, candidate: Candidate) -> bool:
-    """Whether a row is of the submission that the postings told of, and has at least one of the words."""
+    """Whether a row is of the same submission as the postings, and has at least one of the words."""
     if to_ms(row.added_date) != candidate.added_ms:
         return False
     matched = {term for term, _ in candidate.matches}

@@ -41,8 +41,8 @@ class Suggester:
     async def _current(self, entries: Sequence[TermRow]) -> list[str]:
         """The entries that a video still has."""
         rows = await self._repository.names(_distinct(entry.video_id for entry in entries))
-        doubtful = [entry.term for entry in entries if not _has(rows.get(entry.video_id), entry.term)]
-        gone = set(doubtful) - await self._had_by_others(doubtful)
+        uncertain = [entry.term for entry in entries if not _has(rows.get(entry.video_id), entry.term)]
+        gone = set(uncertain) - await self._had_by_others(uncertain)
         return [entry.term for entry in entries if entry.term not in gone]
 
     async def _had_by_others(self, suggestions: Sequence[str]) -> set[str]:

@@ -55,7 +55,7 @@ class Histories:
         return [found[user_id] for user_id in user_ids]
 
     def forget(self, user_id: UUID) -> None:
-        """Read a person's history anew the next time."""
+        """Read a person's history again the next time."""
         held = self._held.pop(user_id, None)
         if held:
             self._ratings -= len(held.history.videos)

@@ -74,7 +74,7 @@ WRITES = (
 
 
 def day_of(timestamp: datetime) -> str:
-    """The partition of latest_videos that a moment (naive UTC) belongs to: 20260131."""
+    """The partition of latest_videos that holds a timestamp (naive, UTC): 20260131."""
     return timestamp.strftime("%Y%m%d")
 
 

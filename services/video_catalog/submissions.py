@@ -44,7 +44,7 @@ class Submissions:
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def submit(self, submission: Submission) -> None:
-        """Write a video, or the new form of one that its user submitted before: it keeps its added_date, and so its place in each list.
+        """Write a video, or the new form of one that its user submitted before: it keeps its added_date, and so where it stands in each list.
 
         Raises AlreadyExists when another user's video has the id; then nothing was written.
         """

@@ -4,11 +4,11 @@ from infra.waiting import PATIENCE_SECONDS, REPEAT_SECONDS, Waiting, with_reason
 
 TEXT_LOG = """\
 2026-01-01 00:00:00,000 INFO spawned: 'comments-1' with pid 7
-comments-1 | 2026-01-01 00:00:01,000 INFO    common.database.opening: waiting for Cassandra to be advertised
-comments-1 | 2026-01-01 00:00:02,000 INFO    common.database.opening: waiting for Cassandra: no connection to 10.9.9.9:9042
-ratings-1 | 2026-01-01 00:00:02,000 INFO    common.database.opening: waiting for Cassandra: no connection to 10.9.9.9:9042
-search-1 | 2026-01-01 00:00:02,000 INFO    common.database.opening: waiting for Cassandra to be advertised
-search-1 | 2026-01-01 00:00:03,000 INFO    common.database.opening: connected to Cassandra at 10.9.9.9:9042
+comments-1 | 2026-01-01 00:00:01,000 INFO    common.database.factory: waiting for Cassandra to be advertised
+comments-1 | 2026-01-01 00:00:02,000 INFO    common.database.factory: waiting for Cassandra: no connection to 10.9.9.9:9042
+ratings-1 | 2026-01-01 00:00:02,000 INFO    common.database.factory: waiting for Cassandra: no connection to 10.9.9.9:9042
+search-1 | 2026-01-01 00:00:02,000 INFO    common.database.factory: waiting for Cassandra to be advertised
+search-1 | 2026-01-01 00:00:03,000 INFO    common.database.factory: connected to Cassandra at 10.9.9.9:9042
 """
 
 JSON_LOG = """\

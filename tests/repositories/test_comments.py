@@ -52,11 +52,11 @@ async def test_a_list_begins_at_a_comment_or_behind_one(comments: CommentsReposi
     ids = sorted(same_moment(timestamp, 1, 2, 3, 0x80, 0x81), key=cassandra_time_uuid_order, reverse=True)
     for comment_id in ids:
         await comments.add(video, user, comment_id, "x")
-    for place, comment_id in enumerate(ids):
-        assert [row.comment_id for row in await comments.of_video(video, 9, comment_id, None)] == ids[place:]
-        assert [row.comment_id for row in await comments.of_video(video, 9, None, comment_id)] == ids[place + 1 :]
-        assert [row.comment_id for row in await comments.of_user(user, 9, comment_id, None)] == ids[place:]
-        assert [row.comment_id for row in await comments.of_user(user, 9, None, comment_id)] == ids[place + 1 :]
+    for index, comment_id in enumerate(ids):
+        assert [row.comment_id for row in await comments.of_video(video, 9, comment_id, None)] == ids[index:]
+        assert [row.comment_id for row in await comments.of_video(video, 9, None, comment_id)] == ids[index + 1 :]
+        assert [row.comment_id for row in await comments.of_user(user, 9, comment_id, None)] == ids[index:]
+        assert [row.comment_id for row in await comments.of_user(user, 9, None, comment_id)] == ids[index + 1 :]
     assert len(await comments.of_video(video, 2, None, None)) == 2
     assert len(await comments.of_user(user, 2, ids[1], None)) == 2
 

@@ -74,20 +74,20 @@ async def test_64_users_rating_one_video_at_once_are_counted_exactly(tally: Tall
 
 
 async def test_one_user_rating_from_many_places_at_once_counts_once(open_database: OpenDatabase, cql: Session) -> None:
-    places = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(3)]
+    instances = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(3)]
     video, user = uuid4(), uuid4()
-    await asyncio.gather(*(places[number % 3].rate(video, user, 1 + number % 5) for number in range(30)))
-    last = await places[0].ratings.rating_by(video, user)
+    await asyncio.gather(*(instances[number % 3].rate(video, user, 1 + number % 5) for number in range(30)))
+    last = await instances[0].ratings.rating_by(video, user)
     assert 1 <= last <= 5
-    assert await places[1].totals(video) == Totals(1, last) == rows_of(cql, video)
+    assert await instances[1].totals(video) == Totals(1, last) == rows_of(cql, video)
 
 
 async def test_processes_that_contend_for_one_video_lose_nothing(open_database: OpenDatabase, cql: Session) -> None:
-    places = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(2)]
+    instances = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(2)]
     video = uuid4()
     for _ in range(3):  # several rounds, so that each finds the other in the middle
-        await asyncio.gather(*(place.rate(video, uuid4(), 5) for place in places for _ in range(20)))
-    assert await places[0].totals(video) == Totals(120, 600) == rows_of(cql, video)
+        await asyncio.gather(*(instance.rate(video, uuid4(), 5) for instance in instances for _ in range(20)))
+    assert await instances[0].totals(video) == Totals(120, 600) == rows_of(cql, video)
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -133,20 +133,20 @@ async def test_rows_of_an_older_database_are_counted_at_the_first_read(tally: Ta
 async def test_rows_of_an_older_database_are_counted_at_the_first_rating(
     open_database: OpenDatabase, cql: Session
 ) -> None:
-    places = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(2)]
+    instances = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(2)]
     video, users = uuid4(), [uuid4() for _ in range(4)]
     for user in users:
         cql.execute("INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (%s, %s, 3)", (video, user))
     # All at once, so that several find them uncounted: two rate again, two are new, two only read.
     await asyncio.gather(
-        places[0].rate(video, users[0], 1),
-        places[1].rate(video, users[1], 5),
-        places[0].rate(video, uuid4(), 4),
-        places[1].rate(video, uuid4(), 4),
-        places[0].totals(video),
-        places[1].totals(video),
+        instances[0].rate(video, users[0], 1),
+        instances[1].rate(video, users[1], 5),
+        instances[0].rate(video, uuid4(), 4),
+        instances[1].rate(video, uuid4(), 4),
+        instances[0].totals(video),
+        instances[1].totals(video),
     )
-    assert await places[0].totals(video) == Totals(6, 20) == rows_of(cql, video)
+    assert await instances[0].totals(video) == Totals(6, 20) == rows_of(cql, video)
 
 
 async def test_the_tables_may_be_emptied_while_ratings_are_written(tally: Tally, cql: Session) -> None:

@@ -76,8 +76,8 @@ def assert_counts(wire: Wire, data: DataSet) -> None:
 def test_the_newest_video_of_the_set_is_listed_before_the_oldest(wire: Wire, data: DataSet) -> None:
     by_age = sorted(data.videos, key=lambda video: video.added or datetime.min)
     previews = wire.GetLatestVideoPreviews(page_size=1000).video_previews
-    places = {preview.video_id.value: place for place, preview in enumerate(previews)}
-    assert places[str(by_age[-1].video_id)] < places[str(by_age[0].video_id)]
+    positions = {preview.video_id.value: index for index, preview in enumerate(previews)}
+    assert positions[str(by_age[-1].video_id)] < positions[str(by_age[0].video_id)]
 
 
 @pytest.mark.usefixtures("loaded")

@@ -45,11 +45,11 @@ class Loaded:
         self.user, self.added = uuid4(), datetime(2026, 3, 4, 5, 6, 7, 89_000)
         self.videos = {uuid4(): f"Volcano number{number}" for number in range(NUMBER)}
         self.raters = [uuid4() for _ in range(5)]
-        for place, (video, name) in enumerate(self.videos.items()):
+        for index, (video, name) in enumerate(self.videos.items()):
             session.execute(
                 "INSERT INTO videos (videoid, userid, name, description, tags, location, location_type, preview_image_location, added_date)"
                 " VALUES (%s, %s, %s, 'Lava flows', {'hot rocks', 'geology'}, 'aaaaaaaaaaa', 0, '//p', %s)",
-                [video, self.user, name, self.added + timedelta(milliseconds=place)],
+                [video, self.user, name, self.added + timedelta(milliseconds=index)],
             )
         self.rated = next(iter(self.videos))
         for rater in self.raters:

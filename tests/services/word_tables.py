@@ -35,9 +35,9 @@ class WordTables:
         for statement, values in [*steps.before, *steps.together, *steps.after]:
             if statement is INSERT_WORD:
                 word, weight, added_ms, video_id, counts = values
-                place = (-weight, -added_ms, video_id, counts)
-                if place not in self._postings[word]:
-                    insort(self._postings[word], place)
+                key = (-weight, -added_ms, video_id, counts)
+                if key not in self._postings[word]:
+                    insort(self._postings[word], key)
             elif statement is DELETE_WORD:
                 self._postings[values[0]] = [
                     each for each in self._postings[values[0]] if each[:3] != (-values[1], -values[2], values[3])

@@ -21,7 +21,7 @@ from grpc_discovery.tasks import cancel_and_wait
 
 # How long a lost entry waits before the next try: between these, so that all are back within 5 s of etcd's return.
 _RETRY_SECONDS = (0.3, 2.0)
-# An instance that lost its database leaves, and one that regained it returns, at some moment within this.
+# An instance that lost its database leaves, and one that regained it returns, at a random time within this.
 _SPREAD_SECONDS = 2.0
 # How long leaving for good may take before it is left to the TTL.
 _WITHDRAW_SECONDS = 2.0
@@ -64,7 +64,7 @@ class Registration:
         self._told: set[str] = set()
 
     def set_serving(self, serving: bool) -> None:
-        """Tell whether the instance can serve; the loop acts on a change soon, at a moment of its own."""
+        """Tell whether the instance can serve; the loop acts on a change soon."""
         self._serving = serving
         self._changed.set()
 
@@ -107,7 +107,7 @@ class Registration:
                         await self._changed.wait()
                         self._changed.clear()
                     if self._ever_advertised:
-                        # So that not all instances act in the same moment.
+                        # So that not all instances act at the same time.
                         await asyncio.wait_for(self._leaving.wait(), random.uniform(0, _SPREAD_SECONDS))
 
     async def _step(self, serving: bool) -> float | None:

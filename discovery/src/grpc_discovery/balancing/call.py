@@ -44,7 +44,7 @@ class Call(aio.Call):
         self._attempt: Any = None
         self._began = 0.0
         self._error: aio.AioRpcError | None = None
-        # Committed is a call of whose attempt the caller has seen something, so that no other may take its place.
+        # A call is committed once the caller has seen something of its attempt; then no other attempt may replace it.
         self._cancelled = self._is_rerouted = self._was_moved = self._is_committed = False
         self._task = asyncio.create_task(self._run())
 

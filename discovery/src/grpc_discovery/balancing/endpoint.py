@@ -134,7 +134,7 @@ class Endpoint:
         self._on_change()
 
     def mark_unreachable(self) -> None:
-        """A call did not even begin here: choose others until it says anew that it serves."""
+        """A call did not even begin here: choose others until it says again that it serves."""
         if self.health is not Health.AWAY and not self._retiring:
             self._following.cancel()
             self._following = self._follow_anew()

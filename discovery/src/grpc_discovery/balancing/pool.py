@@ -115,7 +115,7 @@ class Pool:
         return ", ".join(states[:5] + [f"and {len(states) - 5} more"] * (len(states) > 5))
 
     def _apply(self) -> None:
-        """Work out anew which instances are connected to, and which of them may be chosen."""
+        """Work out again which instances are connected to, and which of them may be chosen."""
         if self.is_closed:
             return
         wanted = self._wanted()

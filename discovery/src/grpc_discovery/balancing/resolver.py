@@ -27,7 +27,7 @@ class InstanceCache:
                 for name, known in json.loads(path.read_text(encoding="utf-8")).items():
                     self._lists[name] = {instance: str(address) for instance, address in known.items()}
             except (OSError, ValueError, AttributeError) as error:
-                _log.warning("%s cannot be read and is written anew: %s", path, error)
+                _log.warning("%s cannot be read and is written again: %s", path, error)
 
     def recall(self, name: str) -> dict[str, str]:
         """The last known instances of a service: instance -> address, as unchecked as whatever a file holds."""

@@ -56,12 +56,12 @@ class EtcdV2:
                 **{name: path and str(path) for name, path in tls},
             }
         )
-        # Where sweeping is dear, processes that were started together do not do it together.
+        # Where sweeping is costly, processes that were started together do not do it together.
         self._next_sweep = time.monotonic() + random.uniform(0, _SWEEP_WITH_USER_SECONDS) if self._has_user else 0.0
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:
         path = path_of(self._root, service, instance)
-        # First the sweeper: we may die in the very moment in which the entry is there. The directory comes into being with the entry.
+        # First the sweeper: this process may die as soon as the entry is there. The directory is made with the entry.
         await in_daemon_thread(partial(self._sweeper.ensure, path, ttl))
         await self._members.call(lambda client: client.write(quote(path), address, ttl=math.ceil(ttl)))
 

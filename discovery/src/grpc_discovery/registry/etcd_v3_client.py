@@ -34,7 +34,7 @@ _OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     # These pings would count as well, and etcd closes the connection on too many.
     ("grpc.http2.bdp_probe", 0),
-    # A channel that is opened anew must not find the broken connection of its predecessor.
+    # A channel that is opened again must not find the broken connection of its predecessor.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 ]
@@ -43,13 +43,13 @@ _CONNECT_MS, _PING_MS = 1000, 3000
 _CONNECT_WITH_USER_MS, _PING_WITH_USER_MS = 10_000, 10_000
 _CLOSE_SECONDS = 10.0
 _REQUEST_SECONDS = 2.0
-# An etcd that was restarted hashes for all processes, 66 ms each, before the last has its token. Who gives up earlier and asks again makes it hash
-# again, for nothing.
+# An etcd that was restarted hashes for all processes, 66 ms each, before the last has its token. A process that gives up earlier
+# and asks again makes etcd hash again, for nothing.
 _AUTHENTICATE_SECONDS = 60.0
-# A first token is asked for almost at once, since processes do not all start in one moment; but all of them notice a restarted etcd in one.
+# A first token is asked for almost at once, since processes do not all start at the same time; but all of them notice a restarted etcd at once.
 _FIRST_JITTER_SECONDS = 0.1
 _JITTER_SECONDS = 2.0
-# Whoever has just needed a token is probably not the only one: etcd hashes for others, and all its answers come late for a while.
+# A process that has just needed a token is probably not the only one: etcd hashes for others, and all its answers come late for a while.
 _REQUEST_AFTER_TOKEN_SECONDS = 10.0
 _AFTER_TOKEN_SECONDS = 15.0
 

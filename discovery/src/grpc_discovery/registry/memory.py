@@ -17,7 +17,7 @@ class MemoryRegistry:
     """A Registry that lives in this object. Pass the same one to all who shall find each other; they may run in loops of several threads.
 
     available  False: every call and every watch raises RegistryUnavailable, until it is True again. Entries go on expiring meanwhile.
-    entries    What it holds at the moment: {service: {instance: address}}, a copy.
+    entries    What it holds now: {service: {instance: address}}, a copy.
     put(...), remove(...)   Change an entry from a test, without waiting; what is put lives until it is removed, unless a TTL is given.
 
     A TTL is counted by the clock of the running loop. Nothing needs to be opened, and close() leaves the entries in place.
@@ -41,7 +41,7 @@ class MemoryRegistry:
 
     @property
     def entries(self) -> dict[str, Instances]:
-        """What it holds at the moment."""
+        """What it holds now."""
         return {service: live for service in list(self._held) if (live := self._live(service))}
 
     def put(self, service: str, instance: str, address: str, ttl: float = math.inf) -> None:

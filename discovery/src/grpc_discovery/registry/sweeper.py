@@ -2,7 +2,7 @@
 
 Its entry goes by the TTL, but etcd keeps the directory, and existing clients fail on an empty one. While the process lives, a shell waits on
 a pipe from it, which takes next to no memory. When the pipe breaks, the shell runs this file as a program: it waits for the entry to expire,
-removes the directories that are left empty, and ends. Standard library only, since it has to be up within a moment.
+removes the directories that are left empty, and ends. Standard library only, because it has to start fast.
 """
 
 import http.client
@@ -104,7 +104,7 @@ def _sweep(address: str, root: str, headers: dict[str, str], context: ssl.SSLCon
 
 
 def main() -> None:
-    """Sweep from shortly before the earliest moment at which the entry can expire until after the latest."""
+    """Sweep from shortly before the entry can expire until after it must have expired."""
     died = time.monotonic()
     told = json.loads(sys.stdin.readline())
     context = ssl.create_default_context(cafile=told["ca"]) if told["tls"] else None

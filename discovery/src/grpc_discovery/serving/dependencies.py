@@ -41,7 +41,7 @@ class Follower:
         self._told: bool | None = None
         self._missed = 0
         self._reason = ""
-        self._question: asyncio.Task[bool] | None = None
+        self._probe: asyncio.Task[bool] | None = None
 
     async def wait_ready(self) -> None:
         """Return when the dependency is ready."""
@@ -50,8 +50,8 @@ class Follower:
                 await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
         finally:
             # It was cancelled, and its end is waited for: nothing may run beside close().
-            if self._question:
-                await asyncio.wait([self._question])
+            if self._probe:
+                await asyncio.wait([self._probe])
         self.is_alive = self._told = True
 
     async def follow(self, on_change: Callable[["Follower"], Awaitable[None]]) -> None:
@@ -86,19 +86,19 @@ class Follower:
         async def begun() -> bool:
             return bool(await ask())  # what a plain function raises comes up in the task, too
 
-        # In a task of its own: a library that cancels what it waits for must not end the one who asks. A question that is still open, although
+        # In a task of its own: a library that cancels what it waits for must not end the one who asks. A probe that is still open, although
         # it was cancelled, is not asked a second time.
-        question = self._question = self._question or asyncio.create_task(begun(), name=f"ask {self.name}")
+        probe = self._probe = self._probe or asyncio.create_task(begun(), name=f"ask {self.name}")
         try:
-            _, late = await asyncio.wait([question], timeout=seconds)
+            _, late = await asyncio.wait([probe], timeout=seconds)
         finally:
-            question.cancel()
+            probe.cancel()
         if late:
             return False
-        self._question = None
-        if (reason := _reason(question)) is None:
+        self._probe = None
+        if (reason := _reason(probe)) is None:
             self._reason = ""
-            return question.result()
+            return probe.result()
         if reason != self._reason:
             self._reason = reason
             _log.warning(complaint, self.name, reason)

@@ -178,7 +178,7 @@ def check_servicer(servicer: Any, add_to_server: Callable[[Any, Any], None], ser
 
 
 class _Found:
-    """Takes the place of a server, to see what would be added to it."""
+    """Stands in for a server, to see what would be added to it."""
 
     def __init__(self) -> None:
         self.services: list[str] = []
