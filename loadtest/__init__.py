@@ -6,6 +6,8 @@ calls      the requests of a video site, with videos chosen by popularity
 steps      what happens to the system meanwhile: scale, kill, restart, stop the database
 run        the generators together, second by second
 live       the view on the terminal
-report     the folder left behind: JSON, histograms and one HTML page
+report     the folder of results: JSON, histograms and one HTML page
+page       the report's HTML page
+chart      one chart of it
 compare    two reports side by side
 """
