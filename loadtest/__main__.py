@@ -16,14 +16,31 @@ from common.settings import Settings
 from grpc_discovery.addresses import parse_address
 from loadtest import live, report
 from loadtest.compare import compare
-from loadtest.run import LoadTestError, Result, Run
+from loadtest.results import Result
+from loadtest.run import IS_IT_RUNNING, LoadTestError, Run
 from loadtest.workload import WorkloadError, load
+
+REGISTRY_SECONDS = 15.0
+"""How long the registry may take until the load test gives up."""
+_SILENT_SECONDS = 1.0
 
 
 def main() -> None:
-    """Read the command line and do what it says. Exit code 0 for a valid run in which no call failed but while Cassandra was stopped, 1 for
-    another, 2 for a wrong command.
+    """Read the command line and do what it says. Exit code 0 for a valid run in which calls failed only while Cassandra was stopped, 1 for
+    any other run, 2 if the command is wrong or the run could not be done.
     """
+    arguments = _parser().parse_args()
+    try:
+        if arguments.command == "compare":
+            compare(_paths(arguments.before), _paths(arguments.after), Console())
+        else:
+            sys.exit(asyncio.run(_run(arguments)))
+    except (WorkloadError, LoadTestError, OSError) as error:
+        print(f"loadtest: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a workload against the running system")
@@ -41,20 +58,12 @@ def main() -> None:
         action="store_true",
         help="allow services that are not on this machine's loopback addresses",
     )
-    both = commands.add_parser(
+    compared = commands.add_parser(
         "compare", help="what changed between two reports (or several rounds of each, with commas)"
     )
-    both.add_argument("before", help="summary.json, or several with commas")
-    both.add_argument("after", help="summary.json, or several with commas")
-    arguments = parser.parse_args()
-    try:
-        if arguments.command == "compare":
-            compare(_paths(arguments.before), _paths(arguments.after), Console())
-        else:
-            sys.exit(asyncio.run(_run(arguments)))
-    except (WorkloadError, LoadTestError, OSError) as error:
-        print(f"loadtest: {error}", file=sys.stderr)
-        sys.exit(2)
+    compared.add_argument("before", help="summary.json, or several with commas")
+    compared.add_argument("after", help="summary.json, or several with commas")
+    return parser
 
 
 async def _run(arguments: argparse.Namespace) -> int:
@@ -66,32 +75,44 @@ async def _run(arguments: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     console = Console()
     with Live(console=console, refresh_per_second=4, transient=not console.is_terminal) as screen:
-        result = await Run(workload, lambda so_far: screen.update(live.view(so_far))).go(stop)
+        result = await Run(workload, lambda result: screen.update(live.view(result))).go(stop)
     folder = arguments.report or Path(".local/loadtest") / f"{workload.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return _conclude(result, folder, console)
+    return _finish(result, folder, console)
 
 
-def _conclude(result: Result, folder: Path, console: Console) -> int:
+def _finish(result: Result, folder: Path, console: Console) -> int:
+    """Write the report, print the sums, and return the exit code."""
     page = report.write(result, folder)
     figures = report.summary(result)
     latency = figures["latency_ms"]
-    meanwhile = result.failed_without_cassandra
+    failed_without_cassandra = result.failed_without_cassandra
     console.print(
         f"{figures['calls']:,} calls in {figures['visits']:,} visits, {figures['failed']:,} failed"
-        + (f" ({meanwhile:,} of them while Cassandra was stopped)" if meanwhile else "")
+        + (f" ({failed_without_cassandra:,} of them while Cassandra was stopped)" if failed_without_cassandra else "")
         + f", {figures['not_sent']:,} visits not sent"
     )
     console.print("  ".join(f"{name} {value:,.1f} ms" for name, value in latency.items()))
     for problem in result.problems:
         console.print(f"[bold red]not valid:[/] {problem}")
     console.print(f"report: {page}")
-    return 0 if not result.problems and result.failed == meanwhile else 1
+    return 0 if not result.problems and result.failed == failed_without_cassandra else 1
 
 
 async def _refuse_other_machines() -> None:
+    """Raise LoadTestError if an instance is not on this machine, or if the registry does not answer in REGISTRY_SECONDS."""
     async with Services.from_settings(Settings.load()) as services:
-        for service in SERVICES:
-            for address in (await services.listed(service)).values():
+        waiting = asyncio.get_running_loop().call_later(
+            _SILENT_SECONDS, lambda: print("loadtest: waiting for the registry", file=sys.stderr, flush=True)
+        )
+        try:
+            async with asyncio.timeout(REGISTRY_SECONDS):
+                instances = {service: await services.listed(service) for service in SERVICES}
+        except TimeoutError as error:
+            raise LoadTestError(f"the registry does not answer{IS_IT_RUNNING}") from error
+        finally:
+            waiting.cancel()
+        for service, addresses in instances.items():
+            for address in addresses.values():
                 if not parse_address(address).is_loopback:
                     raise LoadTestError(
                         f"{service} is at {address}, which is not this machine; --beyond-loopback allows that"

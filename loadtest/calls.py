@@ -5,10 +5,11 @@ import itertools
 import random
 import uuid
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, TypeAlias
 
+from google.protobuf.message import Message
 from grpc import StatusCode
-from grpc.aio import AioRpcError
+from grpc.aio import AioRpcError, UnaryUnaryMultiCallable
 
 from client import Services
 from protos import (
@@ -27,7 +28,7 @@ PASSWORD = "a load test's password"  # noqa: S105  # of accounts that only a loa
 _NAMESPACE = uuid.UUID("5b1f0a8e-3c1d-4a5e-9b76-1f6b0c8f5d11")
 _PAGE = 100
 
-Call = tuple[Any, Any]
+Call: TypeAlias = tuple[UnaryUnaryMultiCallable[Any, Any], Message]
 """A method of a stub and its request."""
 
 
@@ -43,8 +44,17 @@ class Visitors:
         self._weights: list[float] = []
         self._users = [Uuid(value=str(uuid.uuid5(_NAMESPACE, f"user {n}"))) for n in range(USERS)]
 
-    async def prepare(self, most_videos: int, timeout: float) -> int:
-        """Create the load test's people, and learn which videos there are (at most `most_videos` of the latest). Returns how many."""
+    async def prepare(self, max_videos: int, timeout: float) -> int:
+        """Create the load test's people, and learn which videos there are (at most `max_videos` of the latest). Returns how many.
+
+        `timeout` is each call's, in seconds. Raises AioRpcError when a service does not answer.
+        """
+        await self._create_people(timeout)
+        await self._read_videos(max_videos, timeout)
+        self._weights = list(itertools.accumulate(1 / rank**self._zipf for rank in range(1, len(self._videos) + 1)))
+        return len(self._videos)
+
+    async def _create_people(self, timeout: float) -> None:
         for number, user in enumerate(self._users):
             request = user_management_pb2.CreateUserRequest(
                 user_id=user, first_name="Load", last_name=f"Test {number}", email=_email(number), password=PASSWORD
@@ -58,11 +68,13 @@ class Visitors:
                 except AioRpcError as error:
                     if error.code() is not StatusCode.ALREADY_EXISTS:  # another generator was faster
                         raise
+
+    async def _read_videos(self, max_videos: int, timeout: float) -> None:
         state = ""
-        while len(self._videos) < most_videos:
+        while len(self._videos) < max_videos:
             latest = await self._services.video_catalog.GetLatestVideoPreviews(
                 video_catalog_pb2.GetLatestVideoPreviewsRequest(
-                    page_size=min(_PAGE, most_videos - len(self._videos)), paging_state=state
+                    page_size=min(_PAGE, max_videos - len(self._videos)), paging_state=state
                 ),
                 timeout=timeout,
             )
@@ -71,8 +83,6 @@ class Visitors:
             state = latest.paging_state
             if not state:
                 break
-        self._weights = list(itertools.accumulate(1 / rank**self._zipf for rank in range(1, len(self._videos) + 1)))
-        return len(self._videos)
 
     def _video(self) -> Uuid:
         return self._videos[bisect.bisect_left(self._weights, self._random.random() * self._weights[-1])]

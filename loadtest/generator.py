@@ -1,7 +1,8 @@
-"""One generator process: visits arrive by a Poisson process, and every call is counted from the moment it was due.
+"""One generator process: visits arrive by a Poisson process, and every call is counted from the time when it was due.
 
-It is told what to do by lines on standard input (`start UNIXTIME`, `rate N`, `stop`) and tells each second what came of it by one JSON
-line on standard output. The parent in loadtest/run puts the lines of all generators together.
+It reads commands from standard input, one a line (`start UNIXTIME`, `rate N`, `stop`), and writes one JSON message a line to standard
+output: first how many videos there are or why it cannot begin, then the figures of each second, and last the histograms of all calls.
+The parent in loadtest/run adds up the messages of all generators.
 """
 
 import asyncio
@@ -14,23 +15,21 @@ from collections import Counter
 from typing import Any
 
 import uvloop
-from grpc.aio import AioRpcError
+from google.protobuf.message import Message
+from grpc.aio import AioRpcError, UnaryUnaryMultiCallable
 from hdrh.histogram import HdrHistogram
 
 from client import Services
 from common.catalogue import SERVICES
 from loadtest.calls import Visitors
+from loadtest.histograms import encode, new_histogram, record
+from loadtest.results import OK
 from loadtest.workload import Workload
 
-MOST_IN_FLIGHT = 2000
-MOST_LATE_SECONDS = 1.0
-"""A visit that cannot be begun within this time of its due moment is counted as not sent: the generator fell behind."""
+MAX_IN_FLIGHT = 2000
+MAX_LATE_SECONDS = 1.0
+"""A visit that cannot be begun within so many seconds after it was due is counted as not sent: the generator fell behind."""
 PREPARE_SECONDS = 15.0
-
-
-def histogram() -> HdrHistogram:
-    """Latencies in microseconds, from 1 us to 60 s, to three digits."""
-    return HdrHistogram(1, 60_000_000, 3)
 
 
 class Generator:
@@ -43,14 +42,14 @@ class Generator:
         self._actions, self._weights = zip(*workload.mix.items(), strict=True)
         self.rate = 0.0
         self._under_way: set[asyncio.Task[None]] = set()
-        self._fresh()
         self.methods: dict[str, HdrHistogram] = {}
+        self._reset()
 
-    def _fresh(self) -> None:
-        self._interval = histogram()
+    def _reset(self) -> None:
+        """Begin to count for the next snapshot."""
+        self._latencies = new_histogram()
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._begun = self._not_sent = 0
-        self._latest = 0.0
 
     async def prepare(self) -> int:
         """See Visitors.prepare."""
@@ -68,20 +67,18 @@ class Generator:
             if wait > 0.0005:
                 await asyncio.sleep(wait)
             elif self._begun % 64 == 0:
-                await asyncio.sleep(0)  # behind its schedule, it must still let answers in
+                await asyncio.sleep(0)  # a generator that is behind schedule must still receive answers
             if self.rate > 0:
                 self._begin(due)
         if self._under_way:
-            _, late = await asyncio.wait(self._under_way, timeout=self._workload.timeout + 1)
-            for visit in late:
+            _, unfinished = await asyncio.wait(self._under_way, timeout=self._workload.timeout + 1)
+            for visit in unfinished:
                 visit.cancel()
-            if late:
-                await asyncio.wait(late)
+            if unfinished:
+                await asyncio.wait(unfinished)
 
     def _begin(self, due: float) -> None:
-        late = time.time() - due
-        self._latest = max(self._latest, late)
-        if late > MOST_LATE_SECONDS or len(self._under_way) >= MOST_IN_FLIGHT:
+        if time.time() - due > MAX_LATE_SECONDS or len(self._under_way) >= MAX_IN_FLIGHT:
             self._not_sent += 1
             return
         self._begun += 1
@@ -101,8 +98,8 @@ class Generator:
         except StopAsyncIteration:
             pass
 
-    async def _call(self, name: str, method: Any, request: Any, due: float) -> Any:
-        answer, outcome = None, "OK"
+    async def _call(self, name: str, method: UnaryUnaryMultiCallable[Any, Any], request: Message, due: float) -> Any:
+        answer, outcome = None, OK
         try:
             answer = await method(request, timeout=self._workload.timeout)
         except AioRpcError as error:
@@ -110,26 +107,25 @@ class Generator:
         except asyncio.CancelledError:
             outcome = "UNFINISHED"
             raise
-        except Exception as error:  # whatever it is, it is a call that failed, and it is counted
+        except Exception as error:  # any error makes it a failed call, which is counted
             outcome = type(error).__name__
         finally:
-            microseconds = max(1, round((time.time() - due) * 1e6))
-            self._interval.record_value(microseconds)
-            self.methods.setdefault(name, histogram()).record_value(microseconds)
+            latency = time.time() - due
+            record(self._latencies, latency)
+            record(self.methods.setdefault(name, new_histogram()), latency)
             self._outcomes[name, outcome] += 1
         return answer
 
     def snapshot(self) -> dict[str, Any]:
         """What happened since the last snapshot."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        told = {
-            "at": time.time(),
+        message = {
+            "time": time.time(),
             "rate": self.rate,
             "visits": self._begun,
             "not_sent": self._not_sent,
-            "latest_ms": round(self._latest * 1000, 1),
             "outcomes": [[method, outcome, count] for (method, outcome), count in self._outcomes.items()],
-            "latencies": self._interval.encode().decode(),
+            "latencies": encode(self._latencies),
             "in_flight": len(self._under_way),
             "cpu": usage.ru_utime + usage.ru_stime,
             "instances": {
@@ -139,8 +135,8 @@ class Generator:
                 for service in SERVICES
             },
         }
-        self._fresh()
-        return told
+        self._reset()
+        return message
 
 
 async def work(workload: Workload, number: int) -> None:
@@ -150,38 +146,42 @@ async def work(workload: Workload, number: int) -> None:
     stop = asyncio.Event()
     async with Services.from_settings() as services:
         generator = Generator(workload, services, seed=number)
-        tell({"videos": await generator.prepare()})
+        try:
+            send({"videos": await generator.prepare()})
+        except AioRpcError as error:
+            send({"error": f"{error.code().name}: {error.details()}"})
+            return
         running: asyncio.Task[None] | None = None
-        telling: asyncio.Task[None] | None = None
+        sending: asyncio.Task[None] | None = None
         while line := (await commands.readline()).decode().split():
             if line[0] == "rate":
                 generator.rate = float(line[1])
             elif line[0] == "start":
                 running = asyncio.create_task(generator.run(float(line[1]), stop))
-                telling = asyncio.create_task(tell_each_second(generator, float(line[1])))
+                sending = asyncio.create_task(send_each_second(generator, float(line[1])))
                 running.add_done_callback(lambda _: stop.set())
             elif line[0] == "stop":
                 break
-        stop.set()  # also when the parent is gone: nobody is left to count for
-        if running and telling:
+        stop.set()  # also when the parent has ended: nobody reads the figures any more
+        if running and sending:
             await running
-            telling.cancel()
-            generator.rate = 0.0  # the last second was told of with its rate already
-            tell(generator.snapshot())
-        tell({"methods": {name: each.encode().decode() for name, each in generator.methods.items()}})
+            sending.cancel()
+            generator.rate = 0.0  # the message of the last second held its rate already
+            send(generator.snapshot())
+        send({"methods": {name: encode(latencies) for name, latencies in generator.methods.items()}})
 
 
-async def tell_each_second(generator: Generator, start: float) -> None:
+async def send_each_second(generator: Generator, start: float) -> None:
     """One snapshot a second, on the second."""
     second = 1
     while True:
         await asyncio.sleep(max(0.0, start + second - time.time()))
-        tell(generator.snapshot())
+        send(generator.snapshot())
         second += 1
 
 
-def tell(message: dict[str, Any]) -> None:
-    """One JSON line for the parent."""
+def send(message: dict[str, Any]) -> None:
+    """Write one JSON line for the parent."""
     print(json.dumps(message), flush=True)
 
 

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from loadtest.chart import chart
-from loadtest.run import Result
+from loadtest.results import Result
 
 
 def page_of(result: Result, figures: dict[str, Any]) -> str:
@@ -41,8 +41,8 @@ def page_of(result: Result, figures: dict[str, Any]) -> str:
 def _charts(result: Result) -> list[tuple[str, str]]:
     """The charts of a run, each with its title."""
     seconds = [second for second in result.seconds if second.visits or second.outcomes]
-    times = [second.at for second in seconds]
-    steps = [(begin, what) for begin, _, what, _ in result.steps]
+    times = [second.number for second in seconds]
+    steps = [(step.begin, step.do) for step in result.steps]
     instances = {
         service.removesuffix("Service"): [float(len(second.instances.get(service, {}))) for second in seconds]
         for service in sorted({name for second in seconds for name in second.instances})
@@ -50,14 +50,14 @@ def _charts(result: Result) -> list[tuple[str, str]]:
     rate = {
         "asked": [second.rate for second in seconds],
         "begun": [float(second.visits) for second in seconds],
-        "calls answered": [float(sum(second.outcomes.values())) for second in seconds],
+        "calls answered": [float(second.outcomes.total()) for second in seconds],
     }
     latency = {
         name: [second.ms(percentile) for second in seconds]
         for name, percentile in (("p50", 50), ("p99", 99), ("p99.9", 99.9), ("max", 100))
     }
     failures = {
-        "failed": [float(second.outcomes.total() - second.outcomes["OK"]) for second in seconds],
+        "failed": [float(second.failed) for second in seconds],
         "not sent": [float(second.not_sent) for second in seconds],
     }
     under_way = {"under way": [float(second.in_flight) for second in seconds]}
@@ -84,8 +84,8 @@ def _call_rows(figures: dict[str, Any]) -> str:
 
 def _step_rows(result: Result) -> str:
     rows = "".join(
-        f"<tr><td>{begin:.0f}–{end:.0f} s</td><td>{html.escape(what)}</td><td>{html.escape(outcome)}</td></tr>"
-        for begin, end, what, outcome in result.steps
+        f"<tr><td>{step.begin:.0f}–{step.end:.0f} s</td><td>{html.escape(step.do)}</td><td>{html.escape(step.outcome)}</td></tr>"
+        for step in result.steps
     )
     return rows or "<tr><td colspan=3>none</td></tr>"
 

@@ -1,23 +1,26 @@
-"""What a run leaves behind: a folder with summary.json, the raw histograms, and one HTML page that a person can read by itself."""
+"""The report of a run: a folder with summary.json, the raw histograms, and one HTML page that a person can read by itself."""
 
 import json
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loadtest.generator import histogram
+from hdrh.histogram import HdrHistogram
+
+from loadtest.histograms import encode, new_histogram, percentile_ms
 from loadtest.page import page_of
-from loadtest.run import Result
+from loadtest.results import Result
 
 PERCENTILES = (50, 90, 99, 99.9, 100)
 
 
 def summary(result: Result) -> dict[str, Any]:
-    """The figures of a run as plain data. Times in milliseconds, from the moment a call was due."""
-    whole = histogram()
-    for each in result.methods.values():
-        whole.add(each)
+    """The figures of a run as plain data. Latencies in milliseconds, from the time when a call was due."""
+    whole = new_histogram()
+    for latencies in result.methods.values():
+        whole.add(latencies)
     return {
         "workload": result.workload.model_dump(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(result.started)),
@@ -35,13 +38,11 @@ def summary(result: Result) -> dict[str, Any]:
             name: {
                 "calls": sum(result.outcomes[name].values()),
                 "outcomes": dict(result.outcomes[name]),
-                "latency_ms": _percentiles(each),
+                "latency_ms": _percentiles(latencies),
             }
-            for name, each in sorted(result.methods.items())
+            for name, latencies in sorted(result.methods.items())
         },
-        "steps": [
-            {"begin": begin, "end": end, "do": what, "outcome": outcome} for begin, end, what, outcome in result.steps
-        ],
+        "steps": [asdict(step) for step in result.steps],
         "cpu_seconds": result.cpu,
         "generator_cpu_share": [round(share, 3) for share in result.generator_cpu],
     }
@@ -52,9 +53,9 @@ def write(result: Result, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     figures = summary(result)
     (folder / "summary.json").write_text(json.dumps(figures, indent=2) + "\n")
-    raw = {name: each.encode().decode() for name, each in result.methods.items()}
+    raw = {name: encode(latencies) for name, latencies in result.methods.items()}
     by_second = [
-        {"at": second.at, "outcomes": dict(second.outcomes), "latencies": second.latencies.encode().decode()}
+        {"at": float(second.number), "outcomes": dict(second.outcomes), "latencies": encode(second.latencies)}
         for second in result.seconds
     ]
     (folder / "histograms.json").write_text(json.dumps({"methods": raw, "seconds": by_second}) + "\n")
@@ -63,7 +64,10 @@ def write(result: Result, folder: Path) -> Path:
     return page
 
 
-def _percentiles(of: Any) -> dict[str, float]:
-    if not of.get_total_count():
+def _percentiles(latencies: HdrHistogram) -> dict[str, float]:
+    if not latencies.get_total_count():
         return {}
-    return {("max" if p == 100 else f"p{p:g}"): round(of.get_value_at_percentile(p) / 1000, 2) for p in PERCENTILES}
+    return {
+        ("max" if percentile == 100 else f"p{percentile:g}"): round(percentile_ms(latencies, percentile), 2)
+        for percentile in PERCENTILES
+    }

@@ -1,6 +1,6 @@
-"""What happens to the system while a load test runs: instances come and go, one is killed, all are restarted, the database hangs.
+"""What happens to the system while a load test runs: instances are added and removed, one is killed, all are restarted, the database hangs.
 
-Works on the system that `make run` or `make start` began on this machine.
+Works on the system that `make run` or `make start` started on this machine.
 """
 
 import asyncio
@@ -10,26 +10,19 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from infra.errors import InfraError
 from infra.layout import DATA, ROOT
 from infra.supervision import Supervisor
-from loadtest.workload import STOP, Step
+from loadtest.results import Result, StepRecord
+from loadtest.workload import Step, Verb
 
 _CASSANDRA = f"-Dcassandra.storagedir={DATA / 'cassandra'}"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Log(Protocol):
-    """Where the steps are noted: a run's result."""
-
-    started: float
-    steps: list[tuple[float, float, str, str]]
-
-
-class StepTaker:
-    """Takes the steps of a workload at their moments."""
+class StepRunner:
+    """Runs the steps of a workload, each when it is due."""
 
     def __init__(self, steps: Sequence[Step], set_rate: Callable[[float], None]) -> None:
         self._steps = sorted(steps, key=lambda step: step.at)
@@ -37,26 +30,26 @@ class StepTaker:
         self._paused: int | None = None
         self._cpu: dict[tuple[str, int], float] = {}
 
-    async def take(self, log: Log) -> None:
-        """Take each step when it is due, and note when it began and ended and how it went. Steps do not wait for each other's end."""
-        taking = []
+    async def run(self, result: Result) -> None:
+        """Run each step when it is due, and add it to the result. A step does not wait for the end of the one before it."""
+        tasks = []
         try:
             for step in self._steps:
-                await asyncio.sleep(max(0.0, log.started + step.at - time.time()))
-                taking.append(asyncio.create_task(self._noted(step, log)))
-            await asyncio.gather(*taking)
+                await asyncio.sleep(max(0.0, result.started + step.at - time.time()))
+                tasks.append(asyncio.create_task(self._run_step(step, result)))
+            await asyncio.gather(*tasks)
         finally:
-            for task in taking:
+            for task in tasks:
                 task.cancel()
 
     async def restore(self) -> None:
-        """Let the database go on, if the run ended while it was stopped."""
+        """Resume Cassandra if the run ended while it was paused."""
         if self._paused is not None:
             os.kill(self._paused, signal.SIGCONT)
             self._paused = None
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Processor seconds used so far by each process of the system, also by those that have ended since they were last looked at."""
+        """Processor seconds used so far by each process of the system, also by those that have ended since the last call."""
         for name, pid in self._processes():
             used = _cpu_of(pid)
             if used is not None:
@@ -66,28 +59,31 @@ class StepTaker:
             total[name] = total.get(name, 0.0) + used
         return total
 
-    async def _noted(self, step: Step, log: Log) -> None:
-        begin = time.time() - log.started
+    async def _run_step(self, step: Step, result: Result) -> None:
+        begin = time.time() - result.started
         try:
-            outcome = await self._do(*step.do.split())
+            outcome = await self._do(step.verb, *step.words)
         except InfraError as error:
             outcome = f"failed: {error}"
-        log.steps.append((begin, time.time() - log.started, step.do, outcome))
+        result.steps.append(StepRecord(begin, time.time() - result.started, step.do, outcome))
 
-    async def _do(self, verb: str, *words: str) -> str:
-        if verb == "rate":
-            self._set_rate(float(words[0]))
-            return "done"
-        if verb == "kill":
-            return self._kill(words[0])
-        if verb == STOP:
-            return await self._stop_cassandra(float(words[0]))
-        if verb == "scale":
-            return await _infra("scale", f"SERVICE={words[0]}", f"N={words[1]}")
-        return await _infra("rolling-restart", *(f"SERVICE={word}" for word in words))
+    async def _do(self, verb: Verb, *words: str) -> str:
+        """Do what the verb says and return how it went. Raises InfraError when it failed."""
+        match verb:
+            case Verb.RATE:
+                self._set_rate(float(words[0]))
+                return "done"
+            case Verb.KILL:
+                return self._kill(words[0])
+            case Verb.STOP_CASSANDRA:
+                return await self._stop_cassandra(float(words[0]))
+            case Verb.SCALE:
+                return await _infra("scale", f"SERVICE={words[0]}", f"N={words[1]}")
+            case Verb.ROLLING_RESTART:
+                return await _infra("rolling-restart", *(f"SERVICE={word}" for word in words))
 
     def _kill(self, slug: str) -> str:
-        """SIGKILL to the last instance of a service; supervisord starts it anew."""
+        """Send SIGKILL to the last instance of a service; supervisord restarts it."""
         running = [slot for slot in Supervisor().slots() if slot.slug == slug and slot.pid]
         if not running:
             raise InfraError(f"no instance of {slug} runs")
@@ -96,27 +92,28 @@ class StepTaker:
         return f"killed {running[-1].name}, process {running[-1].pid}"
 
     async def _stop_cassandra(self, seconds: float) -> str:
-        """Freeze Cassandra for a while, as a long pause of its machine would."""
+        """Pause Cassandra for a while, as a long pause of its machine would."""
         pid = _process_with(_CASSANDRA)
         if pid is None:
-            raise InfraError("the Cassandra of `make run` is not there")
+            raise InfraError("the Cassandra of `make run` is not running")
         os.kill(pid, signal.SIGSTOP)
         self._paused = pid
         await asyncio.sleep(seconds)
         await self.restore()
-        return f"process {pid} did nothing for {seconds:g} s"
+        return f"process {pid} was paused for {seconds:g} s"
 
     def _processes(self) -> list[tuple[str, int]]:
-        found = [("generator (the parent)", os.getpid())]
+        """Name and process id of each process of the system that runs now."""
+        processes = [("generator (the parent)", os.getpid())]
         for name, words in (("Cassandra", _CASSANDRA), ("etcd", f"--data-dir={DATA / 'etcd' / 'data'}")):
             pid = _process_with(words)
             if pid:
-                found.append((name, pid))
+                processes.append((name, pid))
         try:
-            found += [(slot.name, slot.pid) for slot in Supervisor().slots() if slot.pid]
+            processes += [(slot.name, slot.pid) for slot in Supervisor().slots() if slot.pid]
         except InfraError:
-            pass  # a system that was not begun by `make run`: its services cannot be told apart from here
-        return found
+            pass  # `make run` did not start this system, so the processes of its services are not known here
+        return processes
 
 
 async def _infra(*arguments: str) -> str:
@@ -144,7 +141,7 @@ def _process_with(words: str) -> int | None:
             try:
                 arguments = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except OSError:
-                continue  # it ended meanwhile
+                continue  # the process has ended
             if words in arguments:
                 return int(entry.name)
     return None

@@ -15,19 +15,31 @@ do = "rate 300"                 # rate N | scale SERVICE N | kill SERVICE | roll
 """
 
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PRESETS = Path(__file__).with_name("presets")
-MOST_SECONDS = 3600.0
-MOST_CALLS = 2_000_000
+MAX_SECONDS = 3600.0
+MAX_CALLS = 2_000_000
 
 ACTIONS = ("home", "watch", "search", "sign_in", "comment", "rate", "submit", "comments_page", "user_page", "suggested")
-STOP = "stop-cassandra"
-VERBS = {"rate": 1, "scale": 2, "kill": 1, "rolling-restart": None, STOP: 1}
-"""Words that may follow each verb of a step; None for any."""
+
+
+class Verb(StrEnum):
+    """What a step can do."""
+
+    RATE = "rate"
+    SCALE = "scale"
+    KILL = "kill"
+    ROLLING_RESTART = "rolling-restart"
+    STOP_CASSANDRA = "stop-cassandra"
+
+
+_WORD_COUNTS = {Verb.RATE: 1, Verb.SCALE: 2, Verb.KILL: 1, Verb.STOP_CASSANDRA: 1}
+"""How many words must follow a verb; any number may follow the others."""
 
 
 class WorkloadError(Exception):
@@ -35,23 +47,33 @@ class WorkloadError(Exception):
 
 
 class Step(BaseModel):
-    """Something that happens at a moment of the run."""
+    """Something that happens during the run, `at` seconds after its start."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     at: float = Field(ge=0)
     do: str
 
+    @property
+    def verb(self) -> Verb:
+        """The first word of `do`."""
+        return Verb(self.do.split()[0])
+
+    @property
+    def words(self) -> list[str]:
+        """The words after the verb."""
+        return self.do.split()[1:]
+
     @model_validator(mode="after")
     def _is_known(self) -> Self:
-        verb, *words = self.do.split()
-        if verb not in VERBS:
-            raise ValueError(f"no such step: {verb!r}; there are {', '.join(VERBS)}")
-        if VERBS[verb] not in (None, len(words)):
-            raise ValueError(f"{verb!r} takes {VERBS[verb]} words, not {len(words)}")
-        if verb in ("rate", STOP) and not (words[0].replace(".", "", 1).isdigit() and float(words[0]) >= 0):
-            raise ValueError(f"{verb!r} takes a number, not {words[0]!r}")
-        if verb == "scale" and not words[1].isdigit():
+        name, *words = self.do.split() or [""]
+        if name not in list(Verb):
+            raise ValueError(f"no such step: {name!r}; there are {', '.join(Verb)}")
+        if len(words) != _WORD_COUNTS.get(self.verb, len(words)):
+            raise ValueError(f"{name!r} takes {_WORD_COUNTS[self.verb]} words, not {len(words)}")
+        if self.verb in {Verb.RATE, Verb.STOP_CASSANDRA} and not words[0].replace(".", "", 1).isdigit():
+            raise ValueError(f"{name!r} takes a number, not {words[0]!r}")
+        if self.verb is Verb.SCALE and not words[1].isdigit():
             raise ValueError(f"'scale' takes a whole number of instances, not {words[1]!r}")
         return self
 
@@ -62,7 +84,7 @@ class Workload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    seconds: float = Field(gt=0, le=MOST_SECONDS)
+    seconds: float = Field(gt=0, le=MAX_SECONDS)
     rate: float = Field(gt=0)
     zipf: float = Field(1.0, ge=0, le=3)
     timeout: float = Field(5.0, gt=0, le=60, description="Deadline of each call, seconds.")
@@ -70,15 +92,19 @@ class Workload(BaseModel):
     mix: dict[str, float]
     steps: list[Step] = []
 
+    @property
+    def max_rate(self) -> float:
+        """The highest rate of the run, visits a second."""
+        return max([self.rate, *(float(step.words[0]) for step in self.steps if step.verb is Verb.RATE)])
+
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
         if unknown := sorted(set(self.mix) - set(ACTIONS)):
             raise ValueError(f"no such action in [mix]: {', '.join(unknown)}; there are {', '.join(ACTIONS)}")
         if not sum(self.mix.values()) > 0 or min(self.mix.values()) < 0:
             raise ValueError("[mix] must hold weights, at least one above 0")
-        rates = [self.rate, *(float(step.do.split()[1]) for step in self.steps if step.do.startswith("rate "))]
-        if max(rates) * self.seconds > MOST_CALLS:
-            raise ValueError(f"more than {MOST_CALLS:,} calls could come of this; lower rate or seconds")
+        if self.max_rate * self.seconds > MAX_CALLS:
+            raise ValueError(f"more than {MAX_CALLS:,} calls could come of this; lower rate or seconds")
         return self
 
 
@@ -89,7 +115,7 @@ def load(name_or_path: str, **changes: object) -> Workload:
         content = tomllib.loads(path.read_text())
         return Workload(**{**content, **{key: value for key, value in changes.items() if value is not None}})
     except FileNotFoundError as error:
-        presets = ", ".join(sorted(each.stem for each in PRESETS.glob("*.toml")))
+        presets = ", ".join(sorted(file.stem for file in PRESETS.glob("*.toml")))
         raise WorkloadError(f"no workload {name_or_path!r}: name a .toml file or one of {presets}") from error
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise WorkloadError(f"{path}: {error}") from error

@@ -1,4 +1,4 @@
-"""The load test as a person uses it: what a run counts and leaves behind, how it ends early, and what it refuses to do."""
+"""The load test as a person uses it: what a run counts and reports, how it ends early, and what it refuses to do."""
 
 import json
 import re
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hdrh.histogram import HdrHistogram
 
 from infra.layout import ROOT
+from infra.ports import free_port
 from infra.processes import Process
-from loadtest.run import Result, Second
+from loadtest.histograms import decode
+from loadtest.results import Result, Second, StepRecord
 from loadtest.workload import PRESETS, WorkloadError, load
 from tests.processes import ServiceProcess
 from tests.scenarios.wire import Wire, eventually, submit, u
@@ -89,9 +90,9 @@ class TestARun:
         tmp_path: Path,
     ) -> None:
         report = tmp_path / "report"
-        said = printed(tmp_path, 0, "run", workload, "--report", report, **environment)
+        output = printed(tmp_path, 0, "run", workload, "--report", report, **environment)
         figures = summary(report)
-        assert f"{figures['calls']:,} calls in {figures['visits']:,} visits, 0 failed" in said
+        assert f"{figures['calls']:,} calls in {figures['visits']:,} visits, 0 failed" in output
         assert figures["valid"]
         assert figures["outcomes"] == {"OK": figures["calls"]}
         assert 60 < figures["visits"] < 200, "two seconds at 20 a second and two at 40"
@@ -99,8 +100,8 @@ class TestARun:
         assert [step["do"] for step in figures["steps"]] == ["rate 40"]
         assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"] <= figures["latency_ms"]["max"]
         raw = json.loads((report / "histograms.json").read_text())
-        counts = {name: HdrHistogram.decode(each).get_total_count() for name, each in raw["methods"].items()}
-        assert counts == {name: each["calls"] for name, each in figures["methods"].items()}
+        counts = {name: decode(text).get_total_count() for name, text in raw["methods"].items()}
+        assert counts == {name: call["calls"] for name, call in figures["methods"].items()}
         page = (report / "report.html").read_text()
         assert not re.search(r"<(script|link|img)|(src|href)=", page), "nothing that another file would have to bring"
         assert page.count("<svg") == 5
@@ -120,7 +121,9 @@ class TestARun:
         try:
             ids = [u(video_id) for video_id in videos]
             eventually(
-                lambda: any(each.views for each in wire.GetNumberOfPlays(video_ids=ids).stats), 60, "a video is watched"
+                lambda: any(plays.views for plays in wire.GetNumberOfPlays(video_ids=ids).stats),
+                60,
+                "a video is watched",
             )
             process.send(signal.SIGINT)
             assert process.wait_end(20) == 0, process.log_text()
@@ -133,8 +136,8 @@ class TestARun:
         assert figures["failed"] == 0
 
     @pytest.mark.processes
-    def test_services_on_other_machines_are_left_alone(self, workload: Path, tmp_path: Path) -> None:
-        said = printed(
+    def test_services_on_other_machines_are_refused(self, workload: Path, tmp_path: Path) -> None:
+        output = printed(
             tmp_path,
             2,
             "run",
@@ -142,16 +145,58 @@ class TestARun:
             KILLRVIDEO_DISCOVERY="static",
             KILLRVIDEO_STATIC_SERVICES="CommentsService=192.0.2.1:8101",
         )
-        assert "CommentsService is at 192.0.2.1:8101, which is not this machine; --beyond-loopback allows that" in said
+        assert (
+            "CommentsService is at 192.0.2.1:8101, which is not this machine; --beyond-loopback allows that" in output
+        )
+
+    @pytest.mark.processes
+    @pytest.mark.parametrize("address", ["videos.example.org:8101", "[2001:db8::1]:8101"])
+    def test_a_host_name_or_an_ipv6_address_elsewhere_is_refused_too(
+        self, address: str, workload: Path, tmp_path: Path
+    ) -> None:
+        output = printed(
+            tmp_path,
+            2,
+            "run",
+            workload,
+            KILLRVIDEO_DISCOVERY="static",
+            KILLRVIDEO_STATIC_SERVICES=f"CommentsService={address}",
+        )
+        assert f"CommentsService is at {address}, which is not this machine" in output
+        assert "Traceback" not in output
+
+    @pytest.mark.processes
+    @pytest.mark.parametrize("host", ["localhost", "[::1]"])
+    def test_services_on_this_machine_that_do_not_answer_are_reported(
+        self, host: str, workload: Path, tmp_path: Path
+    ) -> None:
+        output = printed(
+            tmp_path,
+            2,
+            "run",
+            workload,
+            KILLRVIDEO_DISCOVERY="static",
+            KILLRVIDEO_STATIC_SERVICES=f"UserManagementService={host}:{free_port()}",
+        )
+        assert "loadtest: the services do not answer (UNAVAILABLE: " in output
+        assert "is the system running? `make status` shows it" in output
+        assert "Traceback" not in output
+
+    @pytest.mark.processes
+    def test_a_registry_that_does_not_answer_is_reported(self, workload: Path, tmp_path: Path) -> None:
+        output = printed(tmp_path, 2, "run", workload, KILLRVIDEO_ETCD=f"127.0.0.1:{free_port()}")
+        assert "loadtest: waiting for the registry" in output
+        assert "loadtest: the registry does not answer: is the system running? `make status` shows it" in output
+        assert "Traceback" not in output
 
 
 class TestFailedCalls:
-    def test_those_while_cassandra_was_stopped_are_told_from_others(self) -> None:
+    def test_calls_that_failed_while_cassandra_was_stopped_are_counted_apart(self) -> None:
         result = Result(load("scaling"), started=0.0)
-        result.steps.append((10.0, 15.0, "stop-cassandra 5", "done"))
-        for at, failed in ((9.0, 2), (14.0, 3), (19.0, 4), (30.0, 1)):
+        result.steps.append(StepRecord(10.0, 15.0, "stop-cassandra 5", "done"))
+        for number, failed in ((9, 2), (14, 3), (19, 4), (30, 1)):
             outcomes = Counter({"OK": 5, "UNAVAILABLE": failed})
-            result.seconds.append(Second(at, outcomes=outcomes))
+            result.seconds.append(Second(number, outcomes=outcomes))
             result.outcomes.setdefault("GetVideo", Counter()).update(outcomes)
         assert (result.failed, result.failed_without_cassandra) == (10, 7)
 
@@ -163,12 +208,12 @@ class TestWorkloads:
         assert (workload.name, workload.rate) == (name, 5.0)
         assert workload.seconds <= 180
 
-    def test_a_name_that_is_none_gets_the_list(self) -> None:
+    def test_an_unknown_name_is_answered_with_the_list(self) -> None:
         with pytest.raises(WorkloadError, match=r"no workload 'brows': .*browse, hot-video, scaling"):
             load("brows")
 
     @pytest.mark.parametrize(
-        ("wrong", "right", "said"),
+        ("wrong", "right", "message"),
         [
             ("home = 2", "hme = 2", "no such action in \\[mix\\]: hme"),
             ('do = "rate 40"', 'do = "rat 40"', "no such step: 'rat'"),
@@ -178,27 +223,27 @@ class TestWorkloads:
             ("[mix]", "[mix", "small.toml"),
         ],
     )
-    def test_a_mistake_in_the_file_is_named(self, workload: Path, wrong: str, right: str, said: str) -> None:
+    def test_a_mistake_in_the_file_is_named(self, workload: Path, wrong: str, right: str, message: str) -> None:
         workload.write_text(WORKLOAD.replace(wrong, right, 1))
-        with pytest.raises(WorkloadError, match=said):
+        with pytest.raises(WorkloadError, match=message):
             load(str(workload))
 
 
 class TestCompare:
     @pytest.mark.processes
-    def test_what_changed_is_told_from_noise(self, tmp_path: Path) -> None:
+    def test_a_change_is_distinguished_from_noise(self, tmp_path: Path) -> None:
         files = []
         for name, p50, p99 in (("before", 10.0, 20.0), ("after", 15.0, 21.0)):
             latency = {"p50": p50, "p99": p99, "p99.9": 30.0, "max": 40.0}
             figures = {"valid": True, "problems": [], "failed": 0, "methods": {"GetVideo": {"latency_ms": latency}}}
             files.append(tmp_path / f"{name}.json")
             files[-1].write_text(json.dumps(figures))
-        said = printed(tmp_path, 0, "compare", *files)
-        rows = [re.split(r"[│\s]+", line.strip("│ ")) for line in said.splitlines() if "│" in line]
+        output = printed(tmp_path, 0, "compare", *files)
+        rows = [re.split(r"[│\s]+", line.strip("│ ")) for line in output.splitlines() if "│" in line]
         assert ["GetVideo", "p50", "10.0", "15.0", "+50%"] in rows
         assert ["p99", "20.0", "21.0", "noise"] in rows
-        assert "cannot tell a change from noise" in said
+        assert "cannot tell a change from noise" in output
 
     @pytest.mark.processes
-    def test_a_report_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_a_missing_report_is_named(self, tmp_path: Path) -> None:
         assert "nowhere.json" in printed(tmp_path, 2, "compare", tmp_path / "nowhere.json", tmp_path / "nowhere.json")
