@@ -1,4 +1,4 @@
-"""`make containers`: builds the image, brings up each compose file, uses it, scales it, stops it, and takes away what it made.
+"""`make containers`: builds the image, brings up each compose file, uses it, scales it, stops it, and removes what it made.
 
 python -m deploy                  all trials
 python -m deploy desktop dns      some
@@ -8,8 +8,8 @@ import argparse
 import sys
 import time
 
-from deploy.engine import EngineError, missing
-from deploy.trials import TRIALS, image_removed_after
+from deploy.engine import EngineError, image_removed_after, missing
+from deploy.trials import TRIALS
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "trials", nargs="*", metavar="TRIAL", help=f"some of: {', '.join(TRIALS)}; default: all, in this order"
     )
-    parser.add_argument("--keep-image", action="store_true", help="leave the image that was built")
+    parser.add_argument("--keep-image", action="store_true", help="keep the image that was built")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.trials if name not in TRIALS]:
         parser.error(f"no such trial: {', '.join(unknown)}. There are: {', '.join(TRIALS)}")
@@ -29,18 +29,18 @@ def main() -> None:
         sys.exit(2)
 
     try:
-        failed = tried(
+        failed = run_trials(
             list(dict.fromkeys(["image", *arguments.trials])) if arguments.trials else list(TRIALS),
             arguments.keep_image,
         )
     except KeyboardInterrupt:
-        print("stopped; what was made is taken away", file=sys.stderr)
+        print("stopped; what was made is removed", file=sys.stderr)
         sys.exit(130)
     sys.exit(1 if failed else 0)
 
 
-def tried(names: list[str], keep_image: bool) -> bool:
-    """Run the trials and print what each measured; whether one failed."""
+def run_trials(names: list[str], keep_image: bool) -> bool:
+    """Run the trials and print what each measured. Returns whether one failed."""
     failed = False
     with image_removed_after(keep_image):
         for name in names:

@@ -1,11 +1,11 @@
-"""One thing of each kind, done through the services as any caller would. `make containers` runs it in each deployment; so can an operator.
+"""One action of each kind, done through the services as any caller would. `make containers` runs it in each deployment; operators can too.
 
     python -m deploy.check                register, sign in, submit, find, comment, rate, play, suggest
     python -m deploy.check --video ID     only whether the video of an earlier check is still there, with its comment and its rating
-    python -m deploy.check --writing 40   comments for 40 seconds at a steady rate; at the end all that were acknowledged are read back
+    python -m deploy.check --writing 40   comment for 40 seconds at a steady rate; at the end read all acknowledged comments back
 
 Prints what did not work, and as its last line a JSON object with the figures. Exit code 0 if all worked; while writing, a call may fail (its
-status is counted), but what was acknowledged must be there.
+status is counted), but no acknowledged comment may be lost.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _COMMENTS_A_SECOND = 10
 
 
 class NotAsPromised(Exception):
-    """A call was answered, with something else than it should be."""
+    """A call was answered, but not with what it should answer."""
 
 
 def expect(truth: object, what: str) -> None:
@@ -49,10 +49,17 @@ def uuid(value: UUID) -> Uuid:
 
 
 async def everything(services: Services) -> dict[str, Any]:
-    """A person's visit from registering to what is suggested next; returns the ids it made."""
-    user, video, comment = uuid4(), uuid4(), uuid1()
-    email, password, word = f"check-{user}@example.com", f"p{uuid4()}", f"word{video.hex[:12]}"
+    """All that a person does, from registering to the videos suggested next. Returns the id of the video. Raises NotAsPromised and RpcError."""
+    user, video = uuid4(), uuid4()
+    await register_and_sign_in(services, user)
+    await submit_and_find(services, user, video)
+    await comment_rate_and_play(services, user, video)
+    return await still_there(services, video)
 
+
+async def register_and_sign_in(services: Services, user: UUID) -> None:
+    """Create a user, sign in as that user, and read the profile."""
+    email, password = f"check-{user}@example.com", f"p{uuid4()}"
     people = services.user_management
     await people.CreateUser(
         CreateUserRequest(user_id=uuid(user), first_name="Check", last_name="Up", email=email, password=password),
@@ -63,6 +70,10 @@ async def everything(services: Services) -> dict[str, Any]:
     profiles = await people.GetUserProfile(GetUserProfileRequest(user_ids=[uuid(user)]), timeout=_SECONDS)
     expect([profile.email for profile in profiles.profiles] == [email], "the profile is not there")
 
+
+async def submit_and_find(services: Services, user: UUID, video: UUID) -> None:
+    """Submit a video, and find it among the latest and by a word of its name."""
+    word = f"word{video.hex[:12]}"
     await services.video_catalog.SubmitYouTubeVideo(
         SubmitYouTubeVideoRequest(
             video_id=uuid(video), user_id=uuid(user), name=f"Check {word}", tags=["check"], you_tube_video_id="check"
@@ -78,9 +89,12 @@ async def everything(services: Services) -> dict[str, Any]:
     found = await services.search.SearchVideos(SearchVideosRequest(query=word, page_size=10), timeout=_SECONDS)
     expect([result.video_id.value for result in found.videos] == [str(video)], "the search does not find the video")
 
+
+async def comment_rate_and_play(services: Services, user: UUID, video: UUID) -> None:
+    """Comment on a video, rate it and play it, and read the number of plays and the related videos."""
     await services.comments.CommentOnVideo(
         CommentOnVideoRequest(
-            video_id=uuid(video), user_id=uuid(user), comment_id=TimeUuid(value=str(comment)), comment="Works."
+            video_id=uuid(video), user_id=uuid(user), comment_id=TimeUuid(value=str(uuid1())), comment="Works."
         ),
         timeout=_SECONDS,
     )
@@ -98,11 +112,10 @@ async def everything(services: Services) -> dict[str, Any]:
         GetRelatedVideosRequest(video_id=uuid(video), page_size=5), timeout=_SECONDS
     )
     expect(str(video) not in [preview.video_id.value for preview in related.videos], "a video is related to itself")
-    return await still_there(services, video)
 
 
 async def still_there(services: Services, video: UUID) -> dict[str, Any]:
-    """Whether a video that `everything` made is there with its comment and its rating."""
+    """Check that a video that `everything` made is there with its comment and its rating. Raises NotAsPromised and RpcError."""
     await services.video_catalog.GetVideo(GetVideoRequest(video_id=uuid(video)), timeout=_SECONDS)
     comments = await services.comments.GetVideoComments(
         GetVideoCommentsRequest(video_id=uuid(video), page_size=10), timeout=_SECONDS
@@ -114,18 +127,20 @@ async def still_there(services: Services, video: UUID) -> dict[str, Any]:
 
 
 async def writing(services: Services, seconds: float) -> dict[str, Any]:
-    """Comment at a steady rate, whatever happens; then read all back. Returns how many were asked, acknowledged, failed and lost."""
+    """Comment at a steady rate, even while calls fail; then read all back. Returns how many were asked, acknowledged, failed and lost."""
     video, user = uuid(uuid4()), uuid(uuid4())
     acknowledged: set[str] = set()
     failed: Counter[str] = Counter()
 
     async def comment(due: float) -> None:
         await asyncio.sleep(due)
-        name = str(uuid1())
-        request = CommentOnVideoRequest(video_id=video, user_id=user, comment_id=TimeUuid(value=name), comment="Works.")
+        comment_id = str(uuid1())
+        request = CommentOnVideoRequest(
+            video_id=video, user_id=user, comment_id=TimeUuid(value=comment_id), comment="Works."
+        )
         try:
             await services.comments.CommentOnVideo(request, timeout=_SECONDS)
-            acknowledged.add(name)
+            acknowledged.add(comment_id)
         except grpc.RpcError as error:
             failed[error.code().name] += 1
 
@@ -133,21 +148,24 @@ async def writing(services: Services, seconds: float) -> dict[str, Any]:
     async with asyncio.TaskGroup() as group:
         for number in range(asked):
             group.create_task(comment(number / _COMMENTS_A_SECOND))
-
-    kept: set[str] = set()
-    request = GetVideoCommentsRequest(video_id=video, page_size=500)
-    while True:
-        page = await services.comments.GetVideoComments(request, timeout=_SECONDS)
-        kept.update(comment.comment_id.value for comment in page.comments)
-        if not page.paging_state:
-            break
-        request.paging_state = page.paging_state
-    lost = len(acknowledged - kept)
+    lost = len(acknowledged - await comment_ids(services, video))
     return {"asked": asked, "acknowledged": len(acknowledged), "failed": dict(failed), "lost": lost}
 
 
-async def checked(arguments: argparse.Namespace) -> bool:
-    """Do what the command line asks for and print it; whether all was as it should be."""
+async def comment_ids(services: Services, video: Uuid) -> set[str]:
+    """The ids of all comments on a video."""
+    ids: set[str] = set()
+    request = GetVideoCommentsRequest(video_id=video, page_size=500)
+    while True:
+        page = await services.comments.GetVideoComments(request, timeout=_SECONDS)
+        ids.update(comment.comment_id.value for comment in page.comments)
+        if not page.paging_state:
+            return ids
+        request.paging_state = page.paging_state
+
+
+async def run_check(arguments: argparse.Namespace) -> bool:
+    """Do what the command line asks for and print the figures. Returns whether all worked."""
     began = time.monotonic()
     figures: dict[str, Any] = {}
     try:
@@ -170,14 +188,14 @@ async def checked(arguments: argparse.Namespace) -> bool:
 def main() -> None:
     """Read the command line and exit 0 if all worked, else 1."""
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.check", description="Tries one thing of each kind through the services."
+        prog="python -m deploy.check", description="Tries one action of each kind through the services."
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--video", type=UUID, help="only look whether the video of an earlier check is still there")
+    which.add_argument("--video", type=UUID, help="only check that the video of an earlier check is still there")
     which.add_argument(
         "--writing", type=float, metavar="SECONDS", help="comment at a steady rate and read all back at the end"
     )
-    sys.exit(0 if asyncio.run(checked(parser.parse_args())) else 1)
+    sys.exit(0 if asyncio.run(run_check(parser.parse_args())) else 1)
 
 
 if __name__ == "__main__":

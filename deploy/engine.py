@@ -1,10 +1,11 @@
-"""Docker as the trials use it: its command line, with bounded waits and errors that hold what it said."""
+"""Docker as the trials use it: its command line, with bounded waits and errors that hold its output."""
 
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ _POLL_SECONDS = 0.3
 
 
 class EngineError(Exception):
-    """Docker could not do what it was asked, or something did not come about in its time."""
+    """Docker could not do what it was asked, or something did not happen in time."""
 
 
 def run(*command: str, timeout: float = 120, environment: Mapping[str, str] | None = None, check: bool = True) -> str:
@@ -42,7 +43,7 @@ def run(*command: str, timeout: float = 120, environment: Mapping[str, str] | No
 
 
 def missing() -> str | None:
-    """Why no container can be run here, in one sentence; None if they can."""
+    """Why no container can run here, in one sentence; None if containers can run."""
     for command, what in (
         ("docker version", "a Docker engine"),
         ("docker compose version", "Docker Compose, version 2"),
@@ -50,7 +51,7 @@ def missing() -> str | None:
         try:
             run(*command.split(), timeout=20)
         except EngineError:
-            return f"this needs {what}, and `{command}` finds none here"
+            return f"this needs {what}, and `{command}` finds none"
     return None
 
 
@@ -59,13 +60,24 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> floa
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > timeout:
-            raise EngineError(f"waited {timeout:.0f} s in vain: {what}")
+            raise EngineError(f"{what}, after {timeout:.0f} s")
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - began
 
 
+@contextmanager
+def image_removed_after(keep: bool) -> Iterator[None]:
+    """Remove the image at the end, unless it was there before or `keep` is set."""
+    was_there = bool(run("docker", "images", "--quiet", IMAGE).strip())
+    try:
+        yield
+    finally:
+        if not (keep or was_there):
+            run("docker", "image", "rm", "--force", IMAGE, check=False)
+
+
 class Compose:
-    """One deployment: a compose file (and what a trial lays over it), brought up and taken away again.
+    """One deployment: a compose file (with what a trial adds to it), brought up and removed again.
 
     It has a project name of its own, so that a deployment of the same file that somebody uses keeps its data.
     """
@@ -81,16 +93,16 @@ class Compose:
         return run(*self._command, *arguments, timeout=timeout, environment=self.environment, check=check)
 
     def __enter__(self) -> "Compose":
-        """Nothing of an earlier trial is left when this one begins."""
+        """Remove what remains of an earlier trial."""
         self.remove()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Containers, networks and volumes of this deployment are gone afterwards."""
+        """Remove the containers, networks and volumes of this deployment."""
         self.remove()
 
     def remove(self) -> None:
-        """Take away all that belongs to this deployment, its data too."""
+        """Remove all that belongs to this deployment, its data too."""
         self("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5", timeout=180)
 
     def up(self, *arguments: str, timeout: int = 600) -> float:
@@ -129,7 +141,7 @@ class Compose:
         return ["run", "--rm", "--no-deps", "--no-TTY", service, "check", *arguments]
 
     def keys(self, service: str) -> dict[str, str]:
-        """The entries of etcd's v2 API as existing clients read them: `<ServiceName>/<instance>` -> address. Asked from within `service`."""
+        """The entries of etcd's v2 API as existing clients read them: `<ServiceName>/<instance>` -> address. They are read in a container of `service`."""
         answer = self("exec", "--no-TTY", service, "python", "-c", _READ_KEYS, timeout=60)
         entries: dict[str, str] = json.loads(answer)
         return entries
@@ -146,7 +158,7 @@ def figures(printed: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-# Run in a container, where etcd's name resolves; also on a machine that does not reach containers by address.
+# Run in a container, where etcd's name resolves; this works also where the machine cannot reach containers by address.
 _READ_KEYS = """
 import json, os, urllib.request
 etcd = os.environ["KILLRVIDEO_ETCD"].split(",")[0]
