@@ -1,4 +1,4 @@
-"""What can be loaded: people, videos, ratings, comments and plays, each with the place in a file where it was read."""
+"""What can be loaded: people, videos, ratings, comments and plays, each with the line of the file where it was read."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLine:
     """A row's first line in a file."""
 
     file: Path
@@ -21,7 +21,7 @@ class Place:
 class Person:
     """Somebody who submits, rates and comments."""
 
-    place: Place
+    source: SourceLine
     user_id: UUID
     first_name: str
     last_name: str
@@ -29,10 +29,10 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Video:
-    """A video. `location` is the id at YouTube, or the address of a file where `uploaded`; `added` only tells which is older."""
+class VideoItem:
+    """A video. `location` is the id at YouTube, or the address of a file where `uploaded`; `added` only orders the videos."""
 
-    place: Place
+    source: SourceLine
     video_id: UUID
     user_id: UUID
     name: str
@@ -45,9 +45,9 @@ class Video:
 
 @dataclass(frozen=True)
 class Rating:
-    """What one person thinks of one video, 1 to 5."""
+    """One person's rating of one video, 1 to 5."""
 
-    place: Place
+    source: SourceLine
     video_id: UUID
     user_id: UUID
     rating: int
@@ -55,9 +55,9 @@ class Rating:
 
 @dataclass(frozen=True)
 class Comment:
-    """What one person says about one video. The id is that of the file, a version-1 UUID, whose time only tells which is older."""
+    """What one person says about one video. The id is that of the file, a version-1 UUID, whose time only orders the comments."""
 
-    place: Place
+    source: SourceLine
     video_id: UUID
     user_id: UUID
     comment_id: UUID
@@ -68,7 +68,7 @@ class Comment:
 class Plays:
     """How often a video was played."""
 
-    place: Place
+    source: SourceLine
     video_id: UUID
     views: int
 
@@ -77,16 +77,16 @@ class Plays:
 class BadRow:
     """A row that cannot be loaded, and why."""
 
-    place: Place
+    source: SourceLine
     reason: str
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """All that a folder holds."""
+    """All rows of a folder."""
 
     people: list[Person]
-    videos: list[Video]
+    videos: list[VideoItem]
     ratings: list[Rating]
     comments: list[Comment]
     plays: list[Plays]

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sampledata.items import BadRow, Comment, DataSet, Person, Place, Plays, Rating, Video
+from sampledata.items import BadRow, Comment, DataSet, Person, Plays, Rating, SourceLine, VideoItem
 
 VIEWS_PER_PLAY = 100_000
-"""Trending videos have millions of views, and each play is a call: one play stands for so many views."""
+"""Trending videos have millions of views, and a play is a call: one play stands for so many views."""
 
-_LONGEST_CELL = 10_000_000
+_MAX_CELL_CHARACTERS = 10_000_000
 _YOUTUBE_ID = re.compile(r"[\w-]{11}", re.ASCII)
 _YOUTUBE_ADDRESS = re.compile(
     r"(?:https?:)?//(?:www\.|m\.)?(?:youtube(?:-nocookie)?\.com/(?:embed/|v/|shorts/|watch\?(?:.*&)?v=)|youtu\.be/)(?P<id>[\w-]{11}).*",
@@ -33,7 +33,7 @@ Item = TypeVar("Item")
 
 
 class UnknownForm(Exception):
-    """The folder holds no data set that we can read."""
+    """The folder holds no data set of a known form."""
 
 
 def read_folder(folder: Path) -> DataSet:
@@ -65,35 +65,35 @@ def _read_killrvideo(folder: Path) -> DataSet:
     )
 
 
-def _killrvideo_person(row: Row, place: Place) -> Person:
-    return Person(place, _uuid(row, "userid"), row["firstname"], row["lastname"], row["email"])
+def _killrvideo_person(row: Row, source: SourceLine) -> Person:
+    return Person(source, _uuid(row, "userid"), row["firstname"], row["lastname"], row["email"])
 
 
-def _killrvideo_video(row: Row, place: Place) -> Video:
+def _killrvideo_video(row: Row, source: SourceLine) -> VideoItem:
     location, uploaded = _location(row["location"], row.get("location_type", "0"))
-    return Video(
-        place,
+    return VideoItem(
+        source,
         _uuid(row, "videoid"),
         _uuid(row, "userid"),
         row["name"],
         row["description"],
-        tags_of_set(row["tags"]),
+        parse_tags(row["tags"]),
         location,
         uploaded,
-        _moment(row.get("added_date", "")),
+        _timestamp(row.get("added_date", "")),
     )
 
 
-def _killrvideo_rating(row: Row, place: Place) -> Rating:
-    return Rating(place, _uuid(row, "videoid"), _uuid(row, "userid"), _whole(row, "rating"))
+def _killrvideo_rating(row: Row, source: SourceLine) -> Rating:
+    return Rating(source, _uuid(row, "videoid"), _uuid(row, "userid"), _whole(row, "rating"))
 
 
-def _killrvideo_comment(row: Row, place: Place) -> Comment:
-    return Comment(place, _uuid(row, "videoid"), _uuid(row, "userid"), _uuid(row, "commentid"), row["comment"])
+def _killrvideo_comment(row: Row, source: SourceLine) -> Comment:
+    return Comment(source, _uuid(row, "videoid"), _uuid(row, "userid"), _uuid(row, "commentid"), row["comment"])
 
 
-def _killrvideo_plays(row: Row, place: Place) -> Plays:
-    return Plays(place, _uuid(row, "videoid"), _whole(row, "views"))
+def _killrvideo_plays(row: Row, source: SourceLine) -> Plays:
+    return Plays(source, _uuid(row, "videoid"), _whole(row, "views"))
 
 
 def _read_trending(folder: Path) -> DataSet:
@@ -110,15 +110,15 @@ def _read_trending(folder: Path) -> DataSet:
     )
 
 
-def _trending_video(row: Row, place: Place) -> tuple[Person, Video, Plays]:
+def _trending_video(row: Row, source: SourceLine) -> tuple[Person, VideoItem, Plays]:
     channel = row["channel"]
     if not channel.strip():
         raise ValueError("channel is blank")
     user_id, video_id = made_id("channel", channel), made_id("video", row["youtube_id"])
     return (
-        Person(place, user_id, channel, "", f"channel-{user_id}@example.com"),
-        Video(
-            place,
+        Person(source, user_id, channel, "", f"channel-{user_id}@example.com"),
+        VideoItem(
+            source,
             video_id,
             user_id,
             row["title"],
@@ -126,18 +126,22 @@ def _trending_video(row: Row, place: Place) -> tuple[Person, Video, Plays]:
             tuple(filter(None, row["tags"].split("|"))),
             row["youtube_id"],
             False,
-            _moment(row.get("published", "")),
+            _timestamp(row.get("published", "")),
         ),
-        Plays(place, video_id, _whole(row, "views") // VIEWS_PER_PLAY),
+        Plays(source, video_id, _whole(row, "views") // VIEWS_PER_PLAY),
     )
 
 
 def _read_movies(folder: Path) -> DataSet:
     bad: list[BadRow] = []
     curator = Person(
-        Place(folder / "videos.csv", 1), made_id("person", "curator"), "Film", "Archive", "film.archive@example.com"
+        SourceLine(folder / "videos.csv", 1),
+        made_id("person", "curator"),
+        "Film",
+        "Archive",
+        "film.archive@example.com",
     )
-    videos = list(_items(folder / "videos.csv", lambda row, place: _movie_video(row, place, curator.user_id), bad))
+    videos = list(_items(folder / "videos.csv", lambda row, source: _movie_video(row, source, curator.user_id), bad))
     numbered = list(_items(folder / "ratings.csv", _movie_rating, bad))
     people = {person.user_id: person for person, _ in numbered}
     return DataSet(
@@ -150,10 +154,10 @@ def _read_movies(folder: Path) -> DataSet:
     )
 
 
-def _movie_video(row: Row, place: Place, curator_id: UUID) -> Video:
+def _movie_video(row: Row, source: SourceLine, curator_id: UUID) -> VideoItem:
     genres = tuple(genre for genre in row["genres"].split("|") if genre and not genre.startswith("("))
-    return Video(
-        place,
+    return VideoItem(
+        source,
         made_id("movie", str(_whole(row, "movie_id"))),
         curator_id,
         row["title"],
@@ -165,11 +169,11 @@ def _movie_video(row: Row, place: Place, curator_id: UUID) -> Video:
     )
 
 
-def _movie_rating(row: Row, place: Place) -> tuple[Person, Rating]:
+def _movie_rating(row: Row, source: SourceLine) -> tuple[Person, Rating]:
     number = _whole(row, "user_id")
     user_id = made_id("person", str(number))
-    person = Person(place, user_id, "Viewer", str(number), f"viewer-{number}@example.com")
-    return person, Rating(place, made_id("movie", str(_whole(row, "movie_id"))), user_id, whole_stars(row["rating"]))
+    person = Person(source, user_id, "Viewer", str(number), f"viewer-{number}@example.com")
+    return person, Rating(source, made_id("movie", str(_whole(row, "movie_id"))), user_id, whole_stars(row["rating"]))
 
 
 def made_id(kind: str, name: str) -> UUID:
@@ -185,16 +189,16 @@ def whole_stars(text: str) -> int:
     return int(halves + 1) // 2
 
 
-def tags_of_set(text: str) -> tuple[str, ...]:
-    """The tags of a set as Cassandra writes one: `{"a","b c"}`, `{'a', 'b'}` or `{a, b}`; brackets and bare lists are taken too."""
+def parse_tags(text: str) -> tuple[str, ...]:
+    """The tags of a set as Cassandra writes one: `{"a","b c"}`, `{'a', 'b'}` or `{a, b}`; brackets and bare lists are accepted too."""
     inner = text.strip()
     if inner[:1] in "{[" and inner[-1:] in "}]":
         inner = inner[1:-1]
     tags = []
-    at = 0
-    while at < len(inner):
-        match = _TAG.match(inner, at)
-        if not match or match.end() == at:
+    begin = 0
+    while begin < len(inner):
+        match = _TAG.match(inner, begin)
+        if not match or match.end() == begin:
             raise ValueError(f"tags are not a set: {text[:60]!r}")
         double, single, bare = match["double"], match["single"], match["bare"]
         tags.append(
@@ -204,7 +208,7 @@ def tags_of_set(text: str) -> tuple[str, ...]:
             if single is not None
             else bare.strip()
         )
-        at = match.end()
+        begin = match.end()
     return tuple(filter(None, tags))
 
 
@@ -217,42 +221,42 @@ def _location(location: str, location_type: str) -> tuple[str, bool]:
     return location, uploaded
 
 
-def _items(file: Path, make: Callable[[Row, Place], Item], bad: list[BadRow]) -> Iterator[Item]:
+def _items(file: Path, make: Callable[[Row, SourceLine], Item], bad: list[BadRow]) -> Iterator[Item]:
     """The rows of a file made into items; one that cannot be made goes to `bad`. A file that is not there has no rows."""
     if not file.is_file():
         return
-    for place, row in _rows(file, bad):
+    for source, row in _rows(file, bad):
         try:
-            yield make(row, place)
+            yield make(row, source)
         except KeyError as error:
-            bad.append(BadRow(place, f"there is no column {error.args[0]}"))
+            bad.append(BadRow(source, f"there is no column {error.args[0]}"))
         except ValueError as error:
-            bad.append(BadRow(place, str(error)))
+            bad.append(BadRow(source, str(error)))
 
 
-def _rows(file: Path, bad: list[BadRow]) -> Iterator[tuple[Place, Row]]:
-    csv.field_size_limit(_LONGEST_CELL)
+def _rows(file: Path, bad: list[BadRow]) -> Iterator[tuple[SourceLine, Row]]:
+    csv.field_size_limit(_MAX_CELL_CHARACTERS)
     # Bytes that are not UTF-8 come through as surrogates: they spoil their own row, not the whole file.
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
         reader = csv.reader(opened, strict=True)
         header: list[str] = next(reader, [])
         while True:
-            place = Place(file, reader.line_num + 1)
+            source = SourceLine(file, reader.line_num + 1)
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                bad.append(BadRow(place, f"is not CSV: {error}"))
+                bad.append(BadRow(source, f"is not CSV: {error}"))
                 continue
             if not cells:
                 continue  # an empty line
             if len(cells) != len(header):
-                bad.append(BadRow(place, f"has {len(cells)} columns instead of {len(header)}"))
+                bad.append(BadRow(source, f"has {len(cells)} columns instead of {len(header)}"))
             elif any("\ud800" <= character <= "\udfff" for cell in cells for character in cell):
-                bad.append(BadRow(place, "is not UTF-8"))
+                bad.append(BadRow(source, "is not UTF-8"))
             else:
-                yield place, dict(zip(header, cells, strict=True))
+                yield source, dict(zip(header, cells, strict=True))
 
 
 def _uuid(row: Row, column: str) -> UUID:
@@ -269,10 +273,10 @@ def _whole(row: Row, column: str) -> int:
     return int(text)
 
 
-def _moment(text: str) -> datetime | None:
-    """A moment such as 2026-01-31T08:00:00.000Z; None where there is none. It only orders, so one that cannot be read is as good as none."""
+def _timestamp(text: str) -> datetime | None:
+    """A timestamp such as 2026-01-31T08:00:00.000Z, in UTC where it names no zone. It only orders videos, so one that cannot be read is None."""
     try:
-        moment = datetime.fromisoformat(text)
+        timestamp = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampledata.__main__ import OWN_FOLDER
-from sampledata.readers import UnknownForm, made_id, read_folder, tags_of_set, whole_stars
+from sampledata.readers import UnknownForm, made_id, parse_tags, read_folder, whole_stars
 
 VIDEO = "11111111-1111-4111-8111-111111111111"
 USER = "22222222-2222-4222-8222-222222222222"
@@ -77,7 +77,7 @@ def test_a_location_is_an_id_at_youtube_or_the_address_of_a_file(
     assert (video.location, video.uploaded) == expected
 
 
-def test_a_bad_row_is_told_with_file_and_line_and_the_next_is_read(tmp_path: Path) -> None:
+def test_a_bad_row_is_reported_with_file_and_line_and_the_next_is_read(tmp_path: Path) -> None:
     good = f"{VIDEO},,,L7V_woT8mbQ,0,Name,{{}},{USER}\n"
     write(
         tmp_path,
@@ -91,11 +91,11 @@ def test_a_bad_row_is_told_with_file_and_line_and_the_next_is_read(tmp_path: Pat
     )
     data = read_folder(tmp_path)
     assert len(data.videos) == 2
-    told = {(bad.place.file.name, bad.place.line): bad.reason for bad in data.bad_rows}
-    assert set(told) == {("videos.csv", 4), ("videos.csv", 5), ("videos.csv", 6), ("video_ratings_by_user.csv", 2)}
-    assert "videoid is not a UUID: 'nope'" in told["videos.csv", 4]
-    assert "3 columns instead of 8" in told["videos.csv", 5]
-    assert "rating is not a whole number" in told["video_ratings_by_user.csv", 2]
+    reasons = {(bad.source.file.name, bad.source.line): bad.reason for bad in data.bad_rows}
+    assert set(reasons) == {("videos.csv", 4), ("videos.csv", 5), ("videos.csv", 6), ("video_ratings_by_user.csv", 2)}
+    assert "videoid is not a UUID: 'nope'" in reasons["videos.csv", 4]
+    assert "3 columns instead of 8" in reasons["videos.csv", 5]
+    assert "rating is not a whole number" in reasons["video_ratings_by_user.csv", 2]
 
 
 def test_bytes_that_are_not_utf_8_spoil_their_row_alone(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_bytes_that_are_not_utf_8_spoil_their_row_alone(tmp_path: Path) -> None:
     (tmp_path / "videos.csv").write_bytes(VIDEOS_HEADER.encode() + b"".join(rows))
     data = read_folder(tmp_path)
     assert [video.name for video in data.videos] == ["café"]
-    assert [(bad.place.line, bad.reason) for bad in data.bad_rows] == [(2, "is not UTF-8")]
+    assert [(bad.source.line, bad.reason) for bad in data.bad_rows] == [(2, "is not UTF-8")]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_films_bring_a_person_for_each_number_and_whole_stars(tmp_path: Path) ->
     assert {rating.user_id for rating in data.ratings} == {made_id("person", "1"), made_id("person", "2")}
     assert len(data.people) == 3
     [bad] = data.bad_rows
-    assert bad.place.line == 5
+    assert bad.source.line == 5
 
 
 @pytest.mark.parametrize(
@@ -200,20 +200,20 @@ def test_what_is_no_rating_in_half_stars_is_refused(text: str) -> None:
     ],
 )
 def test_a_set_of_tags_is_read_in_all_its_spellings(text: str, tags: tuple[str, ...]) -> None:
-    assert tags_of_set(text) == tags
+    assert parse_tags(text) == tags
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(min_size=1)))
 def test_quoted_tags_come_back_as_they_were(tags: list[str]) -> None:
     written = "{" + ",".join('"' + tag.replace('"', '""') + '"' for tag in tags) + "}"
-    assert tags_of_set(written) == tuple(tags)
+    assert parse_tags(written) == tuple(tags)
 
 
 @settings(deadline=None)
 @given(st.text())
 def test_any_text_gives_tags_or_a_value_error(text: str) -> None:
     try:
-        tags_of_set(text)
+        parse_tags(text)
     except ValueError:
         return
