@@ -1,4 +1,4 @@
-"""Calls at a fixed arrival rate, every one accounted for: answered, failed with which status, or lost."""
+"""Calls at a fixed arrival rate, each counted: answered, failed with its status, or lost."""
 
 import asyncio
 import time
@@ -15,13 +15,12 @@ from protos.common_pb2 import TimeUuid, Uuid
 
 
 class Load:
-    """While it is open, `rate` calls a second begin, each at its time whatever became of those before; every fifth writes a comment."""
+    """While it is open, `rate` calls a second begin, each at its time, however slow those before it are; every fifth writes a comment."""
 
     def __init__(self, services: Services, rate: float, timeout: float = 5.0) -> None:
         self.services, self.rate, self.timeout = services, rate, timeout
         self.outcomes: Counter[str] = Counter()
         self.seconds: list[float] = []
-        self.ended_at: list[float] = []
         self.begun = 0
         self.video, self.user = str(uuid.uuid4()), str(uuid.uuid4())
         self.acknowledged: set[str] = set()
@@ -29,26 +28,26 @@ class Load:
         self._arrivals: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Begin to make calls."""
         self._arrivals = asyncio.create_task(self._arrive())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the last calls end."""
+        """Make no further calls and wait for those under way."""
         if self._arrivals:
             self._arrivals.cancel()
         if self._calls:
             await asyncio.wait(self._calls, timeout=self.timeout + 2)
 
     async def run(self, seconds: float) -> None:
-        """Let calls arrive for so long."""
+        """Let calls arrive for so many seconds."""
         await asyncio.sleep(seconds)
 
     @property
     def failed(self) -> dict[str, int]:
-        """Calls that did not get an answer, by status; `lost` are those of which nothing was heard at all."""
+        """Calls that did not get an answer, by status; `lost` are those that never ended."""
         failed = {status: count for status, count in self.outcomes.items() if status != "OK"}
         lost = self.begun - sum(self.outcomes.values())
         return failed | ({"lost": lost} if lost else {})
@@ -95,10 +94,9 @@ class Load:
                 await self.services.comments.CommentOnVideo(request, timeout=self.timeout)
                 self.acknowledged.add(comment_id)
             else:
-                question = comments.GetVideoCommentsRequest(video_id=Uuid(value=self.video), page_size=2)
-                await self.services.comments.GetVideoComments(question, timeout=self.timeout)
+                read = comments.GetVideoCommentsRequest(video_id=Uuid(value=self.video), page_size=2)
+                await self.services.comments.GetVideoComments(read, timeout=self.timeout)
             self.outcomes["OK"] += 1
         except aio.AioRpcError as error:
             self.outcomes[error.code().name] += 1
         self.seconds.append(time.monotonic() - began)
-        self.ended_at.append(time.monotonic())

@@ -1,4 +1,4 @@
-"""What the trials are done to: an etcd, a Cassandra, instances of the comments service, and a caller; and how a trial is told."""
+"""What the trials are done to: an etcd, a Cassandra, instances of the comments service, and a caller; and the form of a result."""
 
 import asyncio
 import time
@@ -17,13 +17,15 @@ from infra.ports import free_port
 from tests.processes import ServiceProcess, advertised, run_module, serving
 
 SERVICE = "CommentsService"
-# What a noisy machine may add to a bound that is one of seconds: the pause between two looks, and a process that is not let run at once.
+RATE = 50.0
+"""Calls a second under which most faults are done."""
+# What a busy machine may add to a bound in seconds: the pause between two checks, and a process that gets no processor at once.
 SLACK_SECONDS = 0.5
 
 
 @dataclass
-class Measured:
-    """What came of one trial: figures in seconds or counts, the bound each must keep, and what else must be true."""
+class Measurement:
+    """One result of a trial: a figure in seconds or a count, its upper bound, and what else must be true."""
 
     promise: str
     fault: str
@@ -45,7 +47,7 @@ class Measured:
 
 
 class World:
-    """The processes of a trial. Each trial leaves it as it found it: everything running, nothing advertised but what runs."""
+    """The processes of a trial. After each trial everything runs again, and only what runs is advertised."""
 
     def __init__(self, folder: Path, etcd: Etcd, cassandra: Cassandra, ttl: float) -> None:
         self.folder, self.etcd, self.cassandra, self.ttl = folder, etcd, cassandra, ttl
@@ -57,7 +59,7 @@ class World:
 
     @asynccontextmanager
     async def instances(self, count: int, **more: str) -> AsyncIterator[list[ServiceProcess]]:
-        """So many instances of the comments service that serve and are advertised, stopped in the end."""
+        """`count` instances of the comments service that serve and are advertised; they are stopped at the end."""
         started = [self.instance(None, **more) for _ in range(count)]
         try:
             for process in started:
@@ -90,23 +92,26 @@ class World:
             await services.listed(SERVICE)
             pool = services.pool(SERVICE)
             await self.until(
-                lambda: bool(pool.endpoints) and all(each.health is Health.SERVING for each in pool.endpoints.values()),
+                lambda: (
+                    bool(pool.endpoints)
+                    and all(endpoint.health is Health.SERVING for endpoint in pool.endpoints.values())
+                ),
                 20,
                 "the caller sees all instances",
             )
             yield services
 
     async def until(
-        self, condition: Callable[[], bool] | Callable[[], Awaitable[bool]], within: float, what: str
+        self, condition: Callable[[], bool] | Callable[[], Awaitable[bool]], timeout: float, what: str
     ) -> float:
-        """Wait until `condition` holds and return the seconds it took. Fails after `within` and says what was awaited."""
+        """Wait until `condition` holds and return the seconds it took. Fails after `timeout` seconds and says what was awaited."""
         began = time.monotonic()
         while True:
             holds = await asyncio.to_thread(condition)
             if (await holds) if isinstance(holds, Awaitable) else holds:
                 return time.monotonic() - began
-            if time.monotonic() - began > within:
-                raise AssertionError(f"waited {within:.0f} s in vain: {what}")
+            if time.monotonic() - began > timeout:
+                raise AssertionError(f"not within {timeout:.0f} s: {what}")
             await asyncio.sleep(0.02)
 
     def serves(self, process: ServiceProcess) -> bool:
@@ -116,7 +121,7 @@ class World:
 
 @asynccontextmanager
 async def world(folder: Path, ttl: float, cassandra: Cassandra | None = None) -> AsyncIterator[World]:
-    """A world of its own: etcd with both interfaces, and a Cassandra with the schema, if none is given."""
+    """A world of its own: etcd with both interfaces, and the given Cassandra or one of its own, with the schema."""
     async with AsyncExitStack() as stack:
         etcd = Etcd(folder / "etcd", free_port())
         own = [] if cassandra else [Cassandra(folder / "cassandra", free_port(), heap_mb=512)]
@@ -125,6 +130,6 @@ async def world(folder: Path, ttl: float, cassandra: Cassandra | None = None) ->
             stack.callback(process.stop)
         for process in (etcd, *own):
             await asyncio.to_thread(process.wait_ready, 600)
-        made = World(folder, etcd, cassandra or own[0], ttl)
-        await asyncio.to_thread(run_module, "schema", environment=made.environment, folder=folder)
-        yield made
+        new = World(folder, etcd, cassandra or own[0], ttl)
+        await asyncio.to_thread(run_module, "schema", environment=new.environment, folder=folder)
+        yield new
