@@ -1,31 +1,29 @@
 """What search, suggestions and submits cost on generated videos and ratings: times through the running services, rows read by the same code here.
 
-Words are drawn as in a language, few of them very often (the weight of the nth is 1 / (n + 5)), people rate what their circle likes. Times are
-those of one caller that waits for each answer, so they are of use only where the machine does nothing else.
+Times are those of one caller that waits for each answer, so they are of use only where the machine does nothing else.
 """
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from itertools import accumulate
 from statistics import median
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar
-from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.quality.counting import Counted
+from benchmarks.quality.generated import SEED, World, load, user_id, video_id
 from benchmarks.quality.known_items import mistyped
-from benchmarks.quality.movielens import mean, percentile
+from benchmarks.quality.measures import mean, percentile
 from client import Services
-from common.database import Database, Outcome, Select, Statement, Values, Write, WriteIf, wait_for_database
+from common.database import Database, wait_for_database
 from common.settings import Settings
 from grpc_discovery import open_registry
 from language.word_index import analyse
-from protos import ratings_pb2, search_pb2, suggested_videos_pb2, video_catalog_pb2
+from protos import search_pb2, suggested_videos_pb2
 from protos.common_pb2 import Uuid
 from services.search.query import QueryPlanner
 from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
@@ -43,163 +41,11 @@ from services.video_catalog.repository import VideoCatalogRepository
 from services.video_catalog.submissions import Submissions
 from services.video_catalog.video import Submission
 
-SEED = 7
 PAGE = 10
-VOCABULARY, COMMON = 30_000, 30
-NAME_WORDS, TAGS, DESCRIPTION_WORDS = 6, 8, 80
+COMMON = 30
 QUESTION_WORDS = 12
-CIRCLES, RATINGS_EACH = 20, 100
 SUBMITS = 150
-_AT_ONCE = 16
-_SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 _INDEX = {INSERT_WORD, DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD}
-
-Row = TypeVar("Row", bound=tuple[Any, ...])
-
-
-class Text(NamedTuple):
-    """The text of a generated video."""
-
-    name: str
-    tags: list[str]
-    description: str
-
-
-class World:
-    """The generated videos and people: the same in every run with as many."""
-
-    def __init__(self, videos: int, ratings: int) -> None:
-        self.chance = random.Random(SEED)
-        self.videos = videos
-        self.people = ratings // RATINGS_EACH
-        self.words = self._vocabulary()
-        self._weights = list(accumulate(1 / (place + 5) for place in range(VOCABULARY)))
-
-    def _vocabulary(self) -> list[str]:
-        words: dict[str, None] = {}
-        while len(words) < VOCABULARY:
-            words["".join(self.chance.choices(_SYLLABLES, k=self.chance.choice((2, 3, 3, 4))))] = None
-        return list(words)
-
-    def drawn(self, count: int) -> list[str]:
-        """Words as a text has them."""
-        return self.chance.choices(self.words, cum_weights=self._weights, k=count)
-
-    def text(self) -> Text:
-        """The text of another video."""
-        return Text(" ".join(self.drawn(NAME_WORDS)), self.drawn(TAGS), " ".join(self.drawn(DESCRIPTION_WORDS)))
-
-    def rated_by(self, person: int) -> list[tuple[int, int]]:
-        """What a person rates how: the better known videos more often, those of the person's circle well."""
-        seen = {min(int(self.chance.paretovariate(0.6)) * 7 % self.videos, self.videos - 1) for _ in range(30)}
-        while len(seen) < min(RATINGS_EACH, self.videos // 2):
-            seen.add(int(self.videos * self.chance.random() ** 2))
-        liked = person % CIRCLES
-        return [
-            (video, self.chance.choice((4, 5) if video % CIRCLES == liked else (1, 2, 3, 4))) for video in sorted(seen)
-        ]
-
-
-def video_id(number: int) -> UUID:
-    """The id of a generated video."""
-    return uuid5(NAMESPACE_URL, f"killrvideo:cost:video:{number}")
-
-
-def user_id(number: int) -> UUID:
-    """The id of a generated person."""
-    return uuid5(NAMESPACE_URL, f"killrvideo:cost:user:{number}")
-
-
-async def load(services: Services, world: World) -> None:
-    """Submit the videos and rate them."""
-
-    async def submit(number: int) -> None:
-        name, tags, description = world.text()
-        await services.video_catalog.SubmitYouTubeVideo(
-            video_catalog_pb2.SubmitYouTubeVideoRequest(
-                video_id=Uuid(value=str(video_id(number))),
-                user_id=Uuid(value=str(user_id(-1 - number % 1000))),
-                name=name,
-                description=description,
-                tags=tags,
-                you_tube_video_id=str(number),
-            ),
-            timeout=30,
-        )
-
-    async def rate(person: int) -> None:
-        for video, rating in world.rated_by(person):
-            await services.ratings.RateVideo(
-                ratings_pb2.RateVideoRequest(
-                    video_id=Uuid(value=str(video_id(video))), user_id=Uuid(value=str(user_id(person))), rating=rating
-                ),
-                timeout=30,
-            )
-
-    for what, count, work in (("videos", world.videos, submit), ("people", world.people, rate)):
-        waiting = iter(track(range(count), what, console=Console(stderr=True)))
-
-        async def worker(waiting: Iterable[int] = waiting, work: Callable[[int], Awaitable[None]] = work) -> None:
-            for number in waiting:
-                await work(number)
-
-        await asyncio.gather(*(worker() for _ in range(_AT_ONCE)))
-
-
-class Counted:
-    """A database that counts the statements sent and the rows read, and leaves out writes that it is told to."""
-
-    def __init__(self, database: Database, left_out: frozenset[Write] = frozenset()) -> None:
-        self._database = database
-        self._left_out = left_out
-        self.statements = self.rows = 0
-
-    async def prepare(self, statements: Iterable[Statement]) -> None:
-        """Nothing: that was done."""
-
-    async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
-        """The rows, counted."""
-        found = await self._database.select(statement, *values)
-        self.statements += 1
-        self.rows += len(found)
-        return found
-
-    async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
-        """The row, counted."""
-        found = await self._database.select_one(statement, *values)
-        self.statements += 1
-        self.rows += found is not None
-        return found
-
-    def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
-        """The rows, uncounted: no call scans."""
-        return self._database.scan(statement, *values)
-
-    async def write(self, statement: Write, *values: Any) -> None:
-        """The write."""
-        await self._database.write(statement, *values)
-
-    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
-        """The batch, without what is left out."""
-        kept = [step for step in steps if step[0] not in self._left_out]
-        if kept:
-            await self._database.batch(kept)
-
-    async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
-        """The lightweight transaction."""
-        return await self._database.write_if(statement, *values)
-
-    async def batch_if(self, steps: Sequence[tuple[Write, Values]]) -> Outcome:
-        """The lightweight transaction of several writes."""
-        return await self._database.batch_if(steps)
-
-    async def answers(self) -> bool:
-        """Whether the database answers."""
-        return await self._database.answers()
-
-    async def close(self) -> None:
-        """Nothing: whoever opened the database closes it."""
-
 
 Ask = Callable[[str], Awaitable[Any]]
 

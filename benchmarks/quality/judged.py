@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.quality.known_items import telling
-from benchmarks.quality.movielens import mean
+from benchmarks.quality.measures import mean
 from client import Services
 from protos import search_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid

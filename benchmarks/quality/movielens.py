@@ -6,13 +6,8 @@ ten are among the held-out ones is compared with what simple methods reach on th
 """
 
 import asyncio
-import csv
-import math
 import random
-from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from heapq import nsmallest
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
@@ -22,41 +17,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.quality.baselines import NEIGHBOURS, Cosine, by_genres, overlap
+from benchmarks.quality.measures import LENGTH, mean, ndcg, percentile, recall
+from benchmarks.quality.ratings_data import Film, Trial, read
 from client import Services
 from protos import ratings_pb2, suggested_videos_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid
 
-LIKED = 4
-LENGTH = 10
 _AT_ONCE = 16
 _FEW = 5
-_NEIGHBOURS = 50
 _RARE_ASKED = 300
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Film:
-    """A film: its number, its title and its genres."""
-
-    number: int
-    youtube_id: str
-    title: str
-    genres: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The films, what each person rated in order of time (film, rating) without what is held out, and the likings held out."""
-
-    films: dict[int, Film]
-    known: dict[int, list[tuple[int, int]]]
-    held_out: dict[int, set[int]]
-
-    @property
-    def likings(self) -> Counter[int]:
-        """How many like each film, of what is known."""
-        return Counter(film for rated in self.known.values() for film, rating in rated if rating >= LIKED)
 
 
 def video_id(film: int) -> UUID:
@@ -67,35 +38,6 @@ def video_id(film: int) -> UUID:
 def user_id(person: int) -> UUID:
     """The id under which a person rates."""
     return uuid5(NAMESPACE_URL, f"https://movielens.org/users/{person}")
-
-
-def read(folder: Path, people: tuple[int, int]) -> Trial:
-    """Read the files and hold out the last fifth of what each of the `people` (first and last number) likes."""
-    with (folder / "videos.csv").open(newline="") as file:
-        films = {
-            int(row["movie_id"]): Film(
-                int(row["movie_id"]),
-                row["youtube_id"],
-                row["title"],
-                frozenset(row["genres"].split("|")) - {"(no genres listed)"},
-            )
-            for row in csv.DictReader(file)
-        }
-    rated: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-    with (folder / "ratings.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            person, film = int(row["user_id"]), int(row["movie_id"])
-            if people[0] <= person <= people[1] and film in films:
-                rated[person].append((int(row["timestamp"]), film, math.floor(float(row["rating"]) + 0.5)))
-    known, held_out = {}, {}
-    for person, ratings in rated.items():
-        liked = [film for _, film, rating in sorted(ratings) if rating >= LIKED]
-        held_out[person] = set(liked[len(liked) - len(liked) // 5 :])
-        known[person] = [(film, rating) for _, film, rating in sorted(ratings) if film not in held_out[person]]
-    return Trial(films, known, held_out)
-
-
-# Through the services
 
 
 async def load(services: Services, trial: Trial) -> None:
@@ -163,76 +105,6 @@ class Service:
         return [self._numbers.get(row.video_id.value, -1) for row in answer.videos]
 
 
-# What it is compared with
-
-
-class Cosine:
-    """Films by who likes both."""
-
-    def __init__(self, trial: Trial) -> None:
-        self.likings = trial.likings
-        self._together: dict[int, Counter[int]] = defaultdict(Counter)
-        for rated in trial.known.values():
-            liked = [film for film, rating in rated if rating >= LIKED]
-            for film in liked:
-                self._together[film].update(liked)
-
-    def neighbours(self, film: int, most: int) -> list[tuple[float, int]]:
-        """The films most alike, with their cosine."""
-        alike = [
-            (count / math.sqrt(self.likings[film] * self.likings[other]), other)
-            for other, count in self._together[film].items()
-            if other != film
-        ]
-        return sorted(alike, key=lambda pair: (-pair[0], pair[1]))[:most]
-
-    def suggested(self, rated: Sequence[tuple[int, int]]) -> list[int]:
-        """Item-kNN: the neighbours of what a person likes, added up."""
-        scores: dict[int, float] = defaultdict(float)
-        for film, rating in rated:
-            if rating >= LIKED:
-                for score, other in self.neighbours(film, _NEIGHBOURS):
-                    scores[other] += score
-        seen = {film for film, _ in rated}
-        return [film for film in sorted(scores, key=lambda each: (-scores[each], each)) if film not in seen][:LENGTH]
-
-
-def by_genres(trial: Trial, film: int) -> list[int]:
-    """The films with the most alike genres."""
-    wanted = trial.films[film].genres
-    scores = {other: overlap(wanted, each.genres) for other, each in trial.films.items() if other != film}
-    return nsmallest(LENGTH, scores, key=lambda other: (-scores[other], other))
-
-
-def overlap(one: frozenset[str], other: frozenset[str]) -> float:
-    """What two sets have in common, of what both have together."""
-    return len(one & other) / len(one | other) if one or other else 0.0
-
-
-# Measures
-
-
-def ndcg(found: Sequence[int], wanted: set[int]) -> float:
-    """Normalised discounted cumulative gain of a list of ten: 1 where all that could be right is right."""
-    gain = sum(1 / math.log2(place + 2) for place, film in enumerate(found[:LENGTH]) if film in wanted)
-    return gain / sum(1 / math.log2(place + 2) for place in range(min(LENGTH, len(wanted))))
-
-
-def recall(found: Sequence[int], wanted: set[int]) -> float:
-    """The share of the wanted (ten at most) that is found."""
-    return len(wanted.intersection(found[:LENGTH])) / min(LENGTH, len(wanted))
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean, 0 of nothing."""
-    return sum(values) / len(values) if values else 0.0
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of the values lie."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
 def _row(table: Table, name: str, lists: dict[int, list[int]], trial: Trial) -> None:
     asked = [person for person, wanted in trial.held_out.items() if wanted]
     shown = {film for person in asked for film in lists[person]}
@@ -260,7 +132,7 @@ async def suggestions(service: Service, trial: Trial) -> Table:
     )
     _row(
         table,
-        f"item-kNN, {_NEIGHBOURS} neighbours",
+        f"item-kNN, {NEIGHBOURS} neighbours",
         {each: cosine.suggested(trial.known[each]) for each in asked},
         trial,
     )
