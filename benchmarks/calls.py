@@ -4,11 +4,10 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
 from math import inf
-from typing import Any
 from uuid import UUID, uuid1, uuid4
 
+from google.protobuf.message import Message
 from grpc import aio
 
 from protos import comments_pb2, ratings_pb2, statistics_pb2, user_management_pb2, video_catalog_pb2
@@ -35,7 +34,6 @@ class Rows:
     videos: list[UUID] = field(default_factory=lambda: [uuid4() for _ in range(VIDEOS)])
     run: str = field(default_factory=lambda: uuid4().hex[:8])
     dice: random.Random = field(default_factory=lambda: random.Random(7))
-    numbers: Any = field(default_factory=count)
 
     def video(self) -> Uuid:
         """Any of the videos."""
@@ -46,23 +44,23 @@ class Rows:
         return uuid(self.dice.choice(self.users))
 
     def email(self, user_id: UUID) -> str:
-        """The address of one of the users."""
+        """The e-mail address of one of the users."""
         return f"{user_id}@example.org"
 
 
 @dataclass(frozen=True)
-class Call:
-    """One call: its name and service, how a request is made, what its CPU time should be at most beside the floor's, how many are made in a
-    round, whether the answers of two servers can be compared, and how many a second may be asked for (a password takes 40 ms).
+class MeasuredCall:
+    """One call: its name and service, how a request is made, the target of its CPU time as a multiple of the floor's, how many are made in a
+    round, whether the answers of two servers can be compared, and the highest rate, calls a second (a password takes 40 ms).
     """
 
     name: str
     service: str
-    request: Callable[[Rows], Any]
+    request: Callable[[Rows], Message]
     target: float
     calls: int = 1500
     same_answer: bool = True
-    most_rate: float = inf
+    max_rate: float = inf
 
 
 def uuid(value: UUID) -> Uuid:
@@ -71,8 +69,10 @@ def uuid(value: UUID) -> Uuid:
 
 
 CALLS = (
-    Call("GetVideo", "video_catalog", lambda rows: video_catalog_pb2.GetVideoRequest(video_id=rows.video()), 1.2),
-    Call(
+    MeasuredCall(
+        "GetVideo", "video_catalog", lambda rows: video_catalog_pb2.GetVideoRequest(video_id=rows.video()), 1.2
+    ),
+    MeasuredCall(
         "GetVideoPreviews",
         "video_catalog",
         lambda rows: video_catalog_pb2.GetVideoPreviewsRequest(
@@ -81,52 +81,52 @@ CALLS = (
         1.2,
         calls=800,
     ),
-    Call(
+    MeasuredCall(
         "GetLatestVideoPreviews",
         "video_catalog",
         lambda rows: video_catalog_pb2.GetLatestVideoPreviewsRequest(page_size=PAGE),
         1.2,
         same_answer=False,
     ),
-    Call(
+    MeasuredCall(
         "GetUserVideoPreviews",
         "video_catalog",
         lambda rows: video_catalog_pb2.GetUserVideoPreviewsRequest(user_id=rows.user(), page_size=PAGE),
         1.2,
     ),
-    Call(
+    MeasuredCall(
         "GetVideoComments",
         "comments",
         lambda rows: comments_pb2.GetVideoCommentsRequest(video_id=rows.video(), page_size=PAGE),
         1.2,
         same_answer=False,
     ),
-    Call("GetRating", "ratings", lambda rows: ratings_pb2.GetRatingRequest(video_id=rows.video()), 1.2),
-    Call(
+    MeasuredCall("GetRating", "ratings", lambda rows: ratings_pb2.GetRatingRequest(video_id=rows.video()), 1.2),
+    MeasuredCall(
         "GetUserRating",
         "ratings",
         lambda rows: ratings_pb2.GetUserRatingRequest(video_id=rows.video(), user_id=rows.user()),
         1.2,
     ),
-    Call(
+    MeasuredCall(
         "GetNumberOfPlays",
         "statistics",
         lambda rows: statistics_pb2.GetNumberOfPlaysRequest(video_ids=map(uuid, rows.dice.sample(rows.videos, PAGE))),
         1.2,
         calls=800,
     ),
-    Call(
+    MeasuredCall(
         "GetUserProfile",
         "user_management",
         lambda rows: user_management_pb2.GetUserProfileRequest(user_ids=map(uuid, rows.dice.sample(rows.users, PAGE))),
         1.2,
         calls=800,
     ),
-    Call(
+    MeasuredCall(
         "CommentOnVideo",
         "comments",
         lambda rows: comments_pb2.CommentOnVideoRequest(
-            video_id=uuid(uuid4()),  # elsewhere, so that the lists that are read stay as they are
+            video_id=uuid(uuid4()),  # another video, so that the lists that are read stay as they are
             user_id=uuid(uuid4()),
             comment_id=TimeUuid(value=str(uuid1())),
             comment="A comment of the usual length, about as much as people write.",
@@ -134,23 +134,23 @@ CALLS = (
         1.3,
         calls=1000,
     ),
-    Call(
+    MeasuredCall(
         "RecordPlaybackStarted",
         "statistics",
         lambda rows: statistics_pb2.RecordPlaybackStartedRequest(video_id=uuid(uuid4())),
         1.3,
         calls=1000,
     ),
-    Call(
+    MeasuredCall(
         "RateVideo",
         "ratings",
         lambda rows: ratings_pb2.RateVideoRequest(video_id=uuid(uuid4()), user_id=rows.user(), rating=4),
         1.3,
         calls=400,
     ),
-    Call("SubmitYouTubeVideo", "video_catalog", lambda rows: _submission(uuid4(), uuid4()), 1.3, calls=300),
-    Call("CreateUser", "user_management", lambda rows: _new_user(rows, uuid4()), 1.3, calls=48, most_rate=10),
-    Call(
+    MeasuredCall("SubmitYouTubeVideo", "video_catalog", lambda rows: _submission(uuid4(), uuid4()), 1.3, calls=300),
+    MeasuredCall("CreateUser", "user_management", lambda rows: _new_user(rows, uuid4()), 1.3, calls=48, max_rate=10),
+    MeasuredCall(
         "VerifyCredentials",
         "user_management",
         lambda rows: user_management_pb2.VerifyCredentialsRequest(
@@ -158,12 +158,17 @@ CALLS = (
         ),
         1.05,
         calls=48,
-        most_rate=10,
+        max_rate=10,
     ),
 )
 
 
-def _submission(video_id: UUID, user_id: UUID) -> Any:
+def call_named(name: str) -> MeasuredCall:
+    """One of the calls, by its name."""
+    return next(call for call in CALLS if call.name == name)
+
+
+def _submission(video_id: UUID, user_id: UUID) -> video_catalog_pb2.SubmitYouTubeVideoRequest:
     return video_catalog_pb2.SubmitYouTubeVideoRequest(
         video_id=uuid(video_id),
         user_id=uuid(user_id),
@@ -174,14 +179,14 @@ def _submission(video_id: UUID, user_id: UUID) -> Any:
     )
 
 
-def _new_user(rows: Rows, user_id: UUID) -> Any:
+def _new_user(rows: Rows, user_id: UUID) -> user_management_pb2.CreateUserRequest:
     return user_management_pb2.CreateUserRequest(
         user_id=uuid(user_id), first_name="Ann", last_name="Example", email=rows.email(user_id), password=PASSWORD
     )
 
 
-def method(channel: aio.Channel, service: str, name: str) -> Any:
-    """A call by name, with its answer left as bytes: what the caller does with it is not measured."""
+def method(channel: aio.Channel, service: str, name: str) -> aio.UnaryUnaryMultiCallable[Message, bytes]:
+    """A call by name, whose answer stays as bytes: what the caller does with it is not measured."""
     return channel.unary_unary(
         f"/{SERVICES[service]}/{name}",
         request_serializer=lambda request: request.SerializeToString(),

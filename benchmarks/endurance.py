@@ -1,6 +1,6 @@
-"""A million statements through the database interface, with what they leave in memory: `python -m benchmarks.endurance [DRIVER]`.
+"""A million statements through the database interface, and the memory in use meanwhile: `python -m benchmarks.endurance [DRIVER]`.
 
-Reads, batches, conditional writes, cancelled reads and refused statements, as a long day brings them.
+Reads, batches, conditional writes, cancelled reads and refused statements, mixed as they are in a long day of operation.
 """
 
 import argparse
@@ -15,14 +15,14 @@ import uvloop
 from rich.console import Console
 
 from benchmarks.measuring import resident_mb
-from benchmarks.servers import cassandra_of
+from benchmarks.servers import open_cassandra
 from common.database import Database, Select, WriteIf, connect
 from common.settings import Settings
 from grpc_discovery.addresses import Address
 from services.comments.repository import INSERT_BY_USER, INSERT_BY_VIDEO, OF_VIDEO
 
 CALLERS = 32
-STEP = 100_000
+STATEMENTS_A_LINE = 100_000
 OWN_PROCESS = "self"
 
 
@@ -36,8 +36,8 @@ CLAIM = WriteIf("INSERT INTO video_claims (videoid, claim) VALUES (?, ?) IF NOT 
 CLAIMED = Select("SELECT claim FROM video_claims WHERE videoid = ?", Claimed)
 
 
-async def one(database: Database, number: int, video_id: UUID) -> None:
-    """One statement: mostly reads."""
+async def run_one(database: Database, number: int, video_id: UUID) -> None:
+    """Run the statement with this number; most are reads."""
     kind = number % 50
     if kind == 0:
         await database.write_if(CLAIM, video_id, uuid4())
@@ -61,7 +61,7 @@ async def one(database: Database, number: int, video_id: UUID) -> None:
 
 
 async def run(arguments: argparse.Namespace, point: Address) -> None:
-    """Statement after statement, with a line each hundred thousand."""
+    """Run the statements, and print a line for each hundred thousand."""
     settings = Settings.load(cassandra_driver=arguments.driver)
     database = await connect(settings.cassandra, [point], settings.cassandra.keyspace)
     await database.prepare((CLAIM, CLAIMED, INSERT_BY_VIDEO, INSERT_BY_USER, OF_VIDEO))
@@ -71,16 +71,16 @@ async def run(arguments: argparse.Namespace, point: Address) -> None:
 
     async def caller(until: int) -> None:
         while (number := next(numbers)) < until:
-            await one(database, number, video_id)
+            await run_one(database, number, video_id)
 
-    for until in range(0, arguments.statements + 1, STEP):
+    for until in range(0, arguments.statements + 1, STATEMENTS_A_LINE):
         await asyncio.gather(*(caller(until) for _ in range(CALLERS)))
         console.print(f"{arguments.driver}: {until:>9,} statements, {resident_mb(OWN_PROCESS):.1f} MB")
     await database.close()
 
 
 def main() -> None:
-    """Read the command line, start what is needed, and go."""
+    """Read the command line, start a Cassandra unless one is named, and run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance", description=__doc__)
     parser.add_argument("driver", nargs="?", default="acsylla")
     parser.add_argument("--cassandra", help="host:port of a Cassandra to use (one of our own)")
@@ -88,7 +88,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="killrvideo-endurance-") as folder,
-        cassandra_of(arguments.cassandra, Path(folder)) as point,
+        open_cassandra(arguments.cassandra, Path(folder)) as point,
     ):
         uvloop.run(run(arguments, point))
 

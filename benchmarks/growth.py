@@ -1,6 +1,6 @@
 """How cost grows: `python -m benchmarks.growth`, or some of it: `python -m benchmarks.growth videos instances`.
 
-Through the services' own repositories on a Cassandra of its own (or `--cassandra HOST:PORT`, which is left full of videos), and through the
+Through the services' own repositories on a Cassandra of its own (or `--cassandra HOST:PORT`, which is full of videos afterwards), and through the
 client on an etcd of its own. Prints a chart for each.
 """
 
@@ -22,7 +22,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from rich.console import Console
 
-from benchmarks.servers import cassandra_of
+from benchmarks.servers import open_cassandra
 from client import Services
 from common.database import Database, connect
 from common.settings import Settings
@@ -58,37 +58,38 @@ Chart = list[tuple[str, float]]
 
 
 async def milliseconds(work: Callable[[], Awaitable[Any]]) -> float:
-    """The median time of some repetitions."""
-    took = []
+    """The median time of REPEATS repetitions, after some that are not counted."""
+    times = []
     for _ in range(UNTIMED + REPEATS):
         began = time.perf_counter()
         await work()
-        took.append((time.perf_counter() - began) * 1000)
-    return median(took[UNTIMED:])
+        times.append((time.perf_counter() - began) * 1000)
+    return median(times[UNTIMED:])
 
 
-async def _comment(database: Database, video_id: UUID, ids: Sequence[UUID]) -> None:
-    for at in range(0, len(ids), 100):
+async def _add_comments(database: Database, video_id: UUID, ids: Sequence[UUID]) -> None:
+    for start in range(0, len(ids), 100):
+        some_ids = ids[start : start + 100]
         await database.batch(
-            [(INSERT_BY_VIDEO, (video_id, each, video_id, "a comment")) for each in ids[at : at + 100]]
+            [(INSERT_BY_VIDEO, (video_id, comment_id, video_id, "a comment")) for comment_id in some_ids]
         )
 
 
 async def page_depth(database: Database, _: float) -> dict[str, Chart]:
-    """Pages further and further down a list of ten thousand comments."""
+    """Pages at growing depths of a list of ten thousand comments."""
     comments, video_id = CommentsRepository(database), uuid4()
     ids = [uuid1() for _ in range(DEPTHS[-1] * PAGE)]
-    await _comment(database, video_id, ids)
+    await _add_comments(database, video_id, ids)
     newest_first = ids[::-1]
-    found = []
+    times = []
     for depth in DEPTHS:
         after: UUID | None = newest_first[(depth - 1) * PAGE - 1] if depth > 1 else None
 
         async def page(after: UUID | None = after) -> None:
             await comments.of_video(video_id, PAGE + 1, None, after)
 
-        found.append((f"page {depth:,}", await milliseconds(page)))
-    return {"A page of ten comments, ms": found}
+        times.append((f"page {depth:,}", await milliseconds(page)))
+    return {"A page of ten comments, ms": times}
 
 
 async def comments_of_a_video(database: Database, _: float) -> dict[str, Chart]:
@@ -96,7 +97,7 @@ async def comments_of_a_video(database: Database, _: float) -> dict[str, Chart]:
     comments, video_id, present = CommentsRepository(database), uuid4(), 0
     reading, writing = [], []
     for wanted in COMMENTS:
-        await _comment(database, video_id, [uuid1() for _ in range(wanted - present)])
+        await _add_comments(database, video_id, [uuid1() for _ in range(wanted - present)])
         present = wanted
         name = f"{wanted:,} comments"
         reading.append((name, await milliseconds(lambda: comments.of_video(video_id, PAGE + 1, None, None))))
@@ -105,7 +106,7 @@ async def comments_of_a_video(database: Database, _: float) -> dict[str, Chart]:
 
 
 async def videos(database: Database, _: float) -> dict[str, Chart]:
-    """What is asked of videos, while there are more and more of them, over thirty days and a thousandth as many users."""
+    """Reads of videos, while there are more and more of them, over thirty days and a thousand users."""
     catalog, ids, today = VideoCatalogRepository(database), list[UUID](), now()
     users = [uuid4() for _ in range(VIDEOS[0])]
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -114,7 +115,7 @@ async def videos(database: Database, _: float) -> dict[str, Chart]:
         "The ten latest, ms": lambda: latest_videos(catalog, PAGE + 1, DAYS, None),
         "The ten latest of a user, ms": lambda: catalog.of_user(random.choice(users), PAGE + 1, None),
     }
-    found: dict[str, Chart] = {name: [] for name in calls}
+    charts: dict[str, Chart] = {name: [] for name in calls}
     for wanted in VIDEOS:
 
         async def writer(wanted: int = wanted) -> None:
@@ -131,12 +132,12 @@ async def videos(database: Database, _: float) -> dict[str, Chart]:
 
         await asyncio.gather(*(writer() for _ in range(WRITERS)))
         for title, work in calls.items():
-            found[title].append((f"{wanted:,} videos", await milliseconds(work)))
-    return found
+            charts[title].append((f"{wanted:,} videos", await milliseconds(work)))
+    return charts
 
 
 async def _a_second(work: Callable[[], Awaitable[Any]], callers: int, seconds: float) -> tuple[int, float]:
-    """How often callers that each wait for their answer did `work`, in all and a second."""
+    """Let callers, each of which waits for its answer, do `work` for `seconds`. Returns how often they did it, in all and a second."""
     began = time.perf_counter()
 
     async def caller() -> int:
@@ -152,20 +153,20 @@ async def _a_second(work: Callable[[], Awaitable[Any]], callers: int, seconds: f
 
 async def hot_video(database: Database, seconds: float) -> dict[str, Chart]:
     """Ratings of one video by more and more callers; the totals are checked each time."""
-    found = []
+    rates = []
     for callers in CALLERS:
         tally, video_id = Tally(RatingsRepository(database)), uuid4()
         rated, rate = await _a_second(lambda: tally.rate(video_id, uuid4(), 3), callers, seconds)  # noqa: B023
         if await tally.totals(video_id) != (rated, rated * 3):
             raise SystemExit(f"the totals of {rated} ratings are not exact")
-        found.append((f"{callers} callers", rate))
-    return {"Ratings of one video, a second": found}
+        rates.append((f"{callers} callers", rate))
+    return {"Ratings of one video, a second": rates}
 
 
 async def reading_callers(database: Database, seconds: float) -> dict[str, Chart]:
     """Pages read by more and more callers."""
     comments, video_id = CommentsRepository(database), uuid4()
-    await _comment(database, video_id, [uuid1() for _ in range(PAGE)])
+    await _add_comments(database, video_id, [uuid1() for _ in range(PAGE)])
     return {
         "Pages of ten comments, a second": [
             (f"{callers} callers", (await _a_second(lambda: comments.of_video(video_id, PAGE, None, None), callers, seconds))[1])
@@ -174,18 +175,18 @@ async def reading_callers(database: Database, seconds: float) -> dict[str, Chart
     }  # fmt: skip
 
 
-class Answering(CommentsServiceServicer):
-    """Answers at once, so that what a caller adds is what is seen."""
+class EmptyComments(CommentsServiceServicer):
+    """Answers at once, so that only the cost of the caller is measured."""
 
     async def GetVideoComments(self, request: Any, context: Any) -> Any:
-        """Nothing."""
+        """Answer with no comment."""
         return comments_pb2.GetVideoCommentsResponse()
 
 
 async def _instances() -> AsyncIterator[str]:
-    """Addresses at which one and the same server answers, one after the other."""
+    """Addresses of one server, one after the other."""
     server, checks = aio.server(options=[("grpc.http2.max_ping_strikes", 0)]), health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
-    add_CommentsServiceServicer_to_server(Answering(), server)
+    add_CommentsServiceServicer_to_server(EmptyComments(), server)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     await checks.set("killrvideo.comments.CommentsService", health_pb2.HealthCheckResponse.SERVING)
     ports = [server.add_insecure_port("127.0.0.1:0") for _ in range(INSTANCES[-1])]
@@ -196,7 +197,7 @@ async def _instances() -> AsyncIterator[str]:
 
 
 async def instances(folder: Path) -> dict[str, Chart]:
-    """A caller of a service with more and more registered instances: until it knows and has asked all, and what a call takes then."""
+    """A caller of a service with more and more registered instances: the time until it knows all of them, and the time of a call then."""
     with Etcd(folder, free_port()) as etcd:
         settings = Settings.load(etcd=etcd.address, discovery="etcd-v2", ttl=600, client_max_endpoints=INSTANCES[-1])
         registry = await open_registry(settings.registry)
@@ -210,7 +211,7 @@ async def instances(folder: Path) -> dict[str, Chart]:
                 began = time.perf_counter()
                 async with Services(settings) as services:
                     pool = services.pool("CommentsService")
-                    while sum(each.health is Health.SERVING for each in pool.endpoints.values()) < wanted:
+                    while sum(endpoint.health is Health.SERVING for endpoint in pool.endpoints.values()) < wanted:
                         await pool.wait_for_change(1)
                     finding.append((f"{wanted} instances", (time.perf_counter() - began) * 1000))
                     request = comments_pb2.GetVideoCommentsRequest(page_size=PAGE)
@@ -228,35 +229,35 @@ ON_CASSANDRA = {
 }
 
 
-def chart(title: str, found: Chart) -> str:
-    """A bar for each figure."""
-    most = max(value for _, value in found)
+def chart_text(title: str, chart: Chart) -> str:
+    """The chart with a bar for each figure."""
+    maximum = max(value for _, value in chart)
     lines = [
-        f"    {name:>18} {value:>9,.{2 if most < 100 else 0}f} {'█' * round(value / most * BAR)}"
-        for name, value in found
+        f"    {name:>18} {value:>9,.{2 if maximum < 100 else 0}f} {'█' * round(value / maximum * BAR)}"
+        for name, value in chart
     ]
     return "\n".join([title, "", *lines, ""])  # fmt: skip
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    """One chart after the other."""
+    """Measure and print one chart after the other."""
     console = Console(width=120)
     chosen = arguments.what or [*ON_CASSANDRA, "instances"]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="killrvideo-growth-")))
         if set(chosen) & set(ON_CASSANDRA):
-            point = stack.enter_context(cassandra_of(arguments.cassandra, folder))
+            point = stack.enter_context(open_cassandra(arguments.cassandra, folder))
             settings = Settings.load(cassandra_driver=arguments.driver, database_timeout=30)
             database = await connect(settings.cassandra, [point], settings.cassandra.keyspace)
             await database.prepare([*COMMENT_STATEMENTS, *RATING_STATEMENTS, *VIDEO_STATEMENTS])
             for name, measure in ON_CASSANDRA.items():
                 if name in chosen:
-                    for title, found in (await measure(database, arguments.seconds)).items():
-                        console.print(chart(title, found), highlight=False)
+                    for title, chart in (await measure(database, arguments.seconds)).items():
+                        console.print(chart_text(title, chart), highlight=False)
             await database.close()
         if "instances" in chosen:
-            for title, found in (await instances(folder / "etcd")).items():
-                console.print(chart(title, found), highlight=False)
+            for title, chart in (await instances(folder / "etcd")).items():
+                console.print(chart_text(title, chart), highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a process costs while it lives: `python -m benchmarks.life`.
+"""The time that a process needs to start, and its memory while it runs: `python -m benchmarks.life`.
 
-From its start until etcd has its address, in several starts; and its memory after more and more calls: pages of comments, and every tenth
-call a comment. On a Cassandra and an etcd of its own.
+The time is that until etcd has its address, in several starts. Its memory is read after more and more calls: pages of comments, and every
+tenth call a comment. On a Cassandra and an etcd of its own.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from rich.console import Console
 
 from benchmarks.calls import method, uuid
 from benchmarks.measuring import CALLERS, cpu_seconds, resident_mb
-from benchmarks.servers import cassandra_of, ours
+from benchmarks.servers import open_cassandra, run_service
 from common.settings import Settings
 from grpc_discovery import open_registry
 from grpc_discovery.addresses import Address
@@ -32,12 +32,12 @@ from protos import comments_pb2
 from protos.common_pb2 import TimeUuid
 
 STARTS = 7
-STEPS = (0, 50_000, 100_000, 150_000, 200_000)
+CALL_COUNTS = (0, 50_000, 100_000, 150_000, 200_000)
 WRITE_EVERY = 10
 
 
 async def starts(point: Address, folder: Path, console: Console) -> None:
-    """Seconds until a new process is in the registry, and the CPU time it took."""
+    """Print the seconds until a new process is in the registry, and the CPU time it used."""
     with Etcd(folder / "etcd", free_port()) as etcd:
         registry = await open_registry(Settings.load(etcd=etcd.address, discovery="auto").registry)
         took, cpu = [], []
@@ -68,8 +68,8 @@ async def starts(point: Address, folder: Path, console: Console) -> None:
 
 
 async def memory(driver: str, point: Address, folder: Path, steps: Sequence[int], console: Console) -> None:
-    """Resident memory of one process after so many calls."""
-    with ours("comments", driver, point, folder) as server:
+    """Print the resident memory of one process after each number of calls in `steps`."""
+    with run_service("comments", driver, point, folder) as server:
         async with aio.insecure_channel(server.address) as channel:
             read, write = (method(channel, "comments", name) for name in ("GetVideoComments", "CommentOnVideo"))
             video_id, user_id = uuid(uuid4()), uuid(uuid4())
@@ -91,19 +91,19 @@ async def memory(driver: str, point: Address, folder: Path, steps: Sequence[int]
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    """The starts, then the calls."""
+    """Measure the starts, then the memory."""
     console = Console(width=120)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="killrvideo-life-")))
-        point = stack.enter_context(cassandra_of(arguments.cassandra, folder))
+        point = stack.enter_context(open_cassandra(arguments.cassandra, folder))
         await starts(point, folder, console)
         for driver in arguments.drivers.split(","):
-            await memory(driver, point, folder, [step for step in STEPS if step <= arguments.calls], console)
+            await memory(driver, point, folder, [step for step in CALL_COUNTS if step <= arguments.calls], console)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.life", description=__doc__)
     parser.add_argument("--cassandra", help="host:port of a Cassandra to use (one of our own)")
     parser.add_argument("--drivers", default="acsylla,cassandra-driver", help="drivers, with commas (both)")
-    parser.add_argument("--calls", type=int, default=STEPS[-1], help="how many calls at most (200,000)")
+    parser.add_argument("--calls", type=int, default=CALL_COUNTS[-1], help="the highest number of calls (200,000)")
     uvloop.run(run(parser.parse_args()))

@@ -1,4 +1,4 @@
-"""Driving a server and reading what it cost: CPU time and memory from /proc, latency from the moment a call was meant to start."""
+"""Driving a server and reading what it cost: CPU time and memory from /proc, latency from the time when a call was due."""
 
 import asyncio
 import os
@@ -7,38 +7,38 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from google.protobuf.message import Message
 from grpc import aio
 
-from benchmarks.calls import Call, Rows, method
+from benchmarks.calls import MeasuredCall, Rows, method
 
 CALLERS = 32
 _MB = 1024 * 1024
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far, all of its threads, to the nanosecond."""
+    """CPU time of a process so far, all of its threads, in seconds, to the nanosecond."""
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(each.read_text(encoding="ascii").split()[0]) for each in threads) / 1e9
+    return sum(int(schedstat.read_text(encoding="ascii").split()[0]) for schedstat in threads) / 1e9
 
 
 def resident_mb(pid: int | str) -> float:
-    """Resident memory of a process."""
+    """Resident memory of a process (`self` for this one), megabytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / _MB
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from the moment a call was meant to start to its answer."""
+    """Milliseconds from the time when a call was due to its answer."""
 
     p50: float
     p99: float
 
 
-async def cost(address: str, pid: int, call: Call, rows: Rows, calls: int) -> float:
-    """CPU time of the server's process for one call, in microseconds, with 32 callers that each wait for their answer."""
+async def measure_cpu(address: str, pid: int, call: MeasuredCall, rows: Rows, calls: int) -> float:
+    """CPU time of the server's process for one call, in microseconds, with 32 callers, each of which waits for its answer."""
     async with aio.insecure_channel(address) as channel:
         ask = method(channel, call.service, call.name)
         requests = [call.request(rows) for _ in range(calls)]
@@ -52,23 +52,23 @@ async def cost(address: str, pid: int, call: Call, rows: Rows, calls: int) -> fl
         return (cpu_seconds(pid) - began) / calls * 1e6
 
 
-async def latency(address: str, call: Call, rows: Rows, rate: float, seconds: float) -> Latency:
-    """The latencies at a fixed rate of arrivals at random moments, whether or not earlier calls have been answered."""
-    took: list[float] = []
+async def measure_latency(address: str, call: MeasuredCall, rows: Rows, rate: float, seconds: float) -> Latency:
+    """The latencies at `rate` calls a second that arrive at random times, whether or not earlier calls were answered."""
+    latencies: list[float] = []
     async with aio.insecure_channel(address) as channel:
         ask = method(channel, call.service, call.name)
         await ask(call.request(rows))
 
-        async def one(request: Any, meant: float) -> None:
+        async def one(request: Message, due: float) -> None:
             await ask(request)
-            took.append(time.perf_counter() - meant)
+            latencies.append(time.perf_counter() - due)
 
         began = time.perf_counter()
-        meant, tasks = began, []
-        while meant < began + seconds:
-            meant += random.expovariate(rate)
-            await asyncio.sleep(meant - time.perf_counter())
-            tasks.append(asyncio.create_task(one(call.request(rows), meant)))
+        due, tasks = began, []
+        while due < began + seconds:
+            due += random.expovariate(rate)
+            await asyncio.sleep(due - time.perf_counter())
+            tasks.append(asyncio.create_task(one(call.request(rows), due)))
         await asyncio.gather(*tasks)
-    took.sort()
-    return Latency(median(took) * 1000, took[int(len(took) * 0.99)] * 1000)
+    latencies.sort()
+    return Latency(median(latencies) * 1000, latencies[int(len(latencies) * 0.99)] * 1000)

@@ -1,7 +1,7 @@
 """What a closed loop leaves out: `python -m benchmarks.omission`.
 
 A comments service is asked a hundred times a second for twenty seconds, and stands still for two of them. Once as a plain loop would do it,
-which waits for each answer, pauses, and asks again; and once as `loadtest/` does it, at moments that do not depend on the answers.
+which waits for each answer, pauses, and asks again; and once as `loadtest/` does it, at times that do not depend on the answers.
 """
 
 import argparse
@@ -19,34 +19,33 @@ import uvloop
 from grpc import aio
 from rich.console import Console
 
-from benchmarks.calls import Rows, method
-from benchmarks.overload import named
-from benchmarks.servers import Served, cassandra_of, ours
+from benchmarks.calls import Rows, call_named, method
+from benchmarks.servers import ServerProcess, open_cassandra, run_service
 
 RATE, SECONDS = 100.0, 20.0
-STILL_FROM, STILL_SECONDS = 8.0, 2.0
+PAUSE_AFTER, PAUSE_SECONDS = 8.0, 2.0
 
 Ask = Callable[[], Awaitable[Any]]
 
 
-async def closed(ask: Ask) -> list[float]:
-    """One caller: the seconds that each call took from when it was sent."""
-    took: list[float] = []
+async def closed_loop(ask: Ask) -> list[float]:
+    """One caller that waits for its answers. Returns the seconds of each call from when it was sent."""
+    latencies: list[float] = []
     until = time.perf_counter() + SECONDS
     while (began := time.perf_counter()) < until:
         await ask()
-        took.append(time.perf_counter() - began)
-        await asyncio.sleep(max(0.0, 1 / RATE - took[-1]))
-    return took
+        latencies.append(time.perf_counter() - began)
+        await asyncio.sleep(max(0.0, 1 / RATE - latencies[-1]))
+    return latencies
 
 
-async def opened(ask: Ask) -> list[float]:
-    """Arrivals at random moments: the seconds that each call took from when it was due."""
-    took: list[float] = []
+async def open_arrivals(ask: Ask) -> list[float]:
+    """Calls that arrive at random times. Returns the seconds of each call from when it was due."""
+    latencies: list[float] = []
 
     async def one(due: float) -> None:
         await ask()
-        took.append(time.perf_counter() - due)
+        latencies.append(time.perf_counter() - due)
 
     due = began = time.perf_counter()
     tasks = []
@@ -54,37 +53,38 @@ async def opened(ask: Ask) -> list[float]:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         tasks.append(asyncio.create_task(one(due)))
     await asyncio.gather(*tasks)
-    return took
+    return latencies
 
 
-async def standing_still(server: Served) -> None:
-    """Stop the server for a while, in the middle of the run."""
-    await asyncio.sleep(STILL_FROM)
+async def pause(server: ServerProcess) -> None:
+    """Pause the server for a while, in the middle of the run."""
+    await asyncio.sleep(PAUSE_AFTER)
     server.send(signal.SIGSTOP)
-    await asyncio.sleep(STILL_SECONDS)
+    await asyncio.sleep(PAUSE_SECONDS)
     server.resume()
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    """Both, one after the other."""
+    """Measure with both loops, one after the other."""
     console = Console(width=120)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="killrvideo-omission-")))
-        point = stack.enter_context(cassandra_of(arguments.cassandra, folder))
-        server = stack.enter_context(ours("comments", "auto", point, folder))
-        call, rows = named("GetVideoComments"), Rows()
+        point = stack.enter_context(open_cassandra(arguments.cassandra, folder))
+        server = stack.enter_context(run_service("comments", "auto", point, folder))
+        call, rows = call_named("GetVideoComments"), Rows()
         async with aio.insecure_channel(server.address) as channel:
-            method_ = method(channel, call.service, call.name)
-            for name, loop in (("a closed loop", closed), ("open arrivals", opened)):
-                stop = asyncio.create_task(standing_still(server))
-                took = sorted(await loop(lambda: method_(call.request(rows))))
-                await stop
+            ask = method(channel, call.service, call.name)
+            for name, loop in (("a closed loop", closed_loop), ("open arrivals", open_arrivals)):
+                pausing = asyncio.create_task(pause(server))
+                latencies = sorted(await loop(lambda: ask(call.request(rows))))
+                await pausing
                 figures = "  ".join(
-                    f"p{share * 100:g} {took[int(len(took) * share)] * 1000:,.1f} ms"
+                    f"p{share * 100:g} {latencies[int(len(latencies) * share)] * 1000:,.1f} ms"
                     for share in (0.5, 0.9, 0.99, 0.999)
                 )
                 console.print(
-                    f"{name}: {len(took):,} calls  {figures}  longest {took[-1] * 1000:,.0f} ms", highlight=False
+                    f"{name}: {len(latencies):,} calls  {figures}  longest {latencies[-1] * 1000:,.0f} ms",
+                    highlight=False,
                 )
 
 

@@ -18,13 +18,13 @@ READY_SECONDS = 120
 KEYSPACE = "killrvideo"
 
 
-class Served(Process):
-    """A server on a port of its own. `started` is the seconds from its start to its first answer."""
+class ServerProcess(Process):
+    """A server on a port of its own. `start_seconds` is the time from its start to its first answer."""
 
     def __init__(self, name: str, arguments: list[str], port: int, log: Path, environment: dict[str, str]) -> None:
         super().__init__(name, [str(PYTHON), "-m", *arguments], log, environment=environment, folder=ROOT)
         self.address = f"127.0.0.1:{port}"
-        self.started = 0.0
+        self.start_seconds = 0.0
 
     def is_ready(self) -> bool:
         """Whether it answers; our servers say so themselves."""
@@ -40,7 +40,7 @@ class Served(Process):
 
 
 @contextmanager
-def cassandra_of(address: str | None, folder: Path) -> Iterator[Address]:
+def open_cassandra(address: str | None, folder: Path) -> Iterator[Address]:
     """The Cassandra at `address`, or one of our own for this run; with the schema in it."""
     with ExitStack() as stack:
         if address:
@@ -49,7 +49,11 @@ def cassandra_of(address: str | None, folder: Path) -> Iterator[Address]:
             node = stack.enter_context(Cassandra(folder / "cassandra", free_port(), heap_mb=1024))
             point = Address(node.host, node.port)
         schema = Process(
-            "schema", [str(PYTHON), "-m", "schema"], folder / "schema.log", environment=static(point), folder=ROOT
+            "schema",
+            [str(PYTHON), "-m", "schema"],
+            folder / "schema.log",
+            environment=static_settings(point),
+            folder=ROOT,
         )
         schema.start()
         if schema.wait_end(READY_SECONDS):
@@ -57,31 +61,31 @@ def cassandra_of(address: str | None, folder: Path) -> Iterator[Address]:
         yield point
 
 
-def static(point: Address) -> dict[str, str]:
-    """The settings of a process that looks for nothing."""
+def static_settings(point: Address) -> dict[str, str]:
+    """The settings of a process that needs no registry."""
     return {"KILLRVIDEO_DISCOVERY": "static", "KILLRVIDEO_DSE_CONTACT_POINTS": str(point)}
 
 
 @contextmanager
-def ours(slug: str, driver: str, point: Address, folder: Path) -> Iterator[Served]:
-    """One of our services, started and ready."""
+def run_service(slug: str, driver: str, point: Address, folder: Path) -> Iterator[ServerProcess]:
+    """One of our services with one of the drivers, started and ready."""
     port = free_port()
     environment = {
-        **static(point),
+        **static_settings(point),
         "KILLRVIDEO_CASSANDRA_DRIVER": driver,
         "KILLRVIDEO_LISTEN_PORT": str(port),
     }
-    process = Served(slug, [f"services.{slug}"], port, folder / f"{slug}-{driver}.log", environment)
+    process = ServerProcess(slug, [f"services.{slug}"], port, folder / f"{slug}-{driver}.log", environment)
     began = time.monotonic()
     with process:
-        process.started = time.monotonic() - began
+        process.start_seconds = time.monotonic() - began
         yield process
 
 
 @contextmanager
-def floor(slug: str, point: Address, folder: Path) -> Iterator[Served]:
+def run_floor(slug: str, point: Address, folder: Path) -> Iterator[ServerProcess]:
     """The floor server of one of the services, started and ready."""
     port = free_port()
     arguments = ["benchmarks.floor", slug, str(port), point.host, str(point.port), KEYSPACE]
-    with Served("floor", arguments, port, folder / f"floor-{slug}.log", {}) as process:
+    with ServerProcess("floor", arguments, port, folder / f"floor-{slug}.log", {}) as process:
         yield process

@@ -17,7 +17,7 @@ from protos.statistics_pb2_grpc import add_StatisticsServiceServicer_to_server
 from protos.user_management_pb2_grpc import add_UserManagementServiceServicer_to_server
 from protos.video_catalog_pb2_grpc import add_VideoCatalogServiceServicer_to_server
 
-_REGISTERED: dict[str, tuple[Any, Any]] = {
+_SERVICERS: dict[str, tuple[Any, Any]] = {
     "comments": (Comments, add_CommentsServiceServicer_to_server),
     "ratings": (Ratings, add_RatingsServiceServicer_to_server),
     "statistics": (Statistics, add_StatisticsServiceServicer_to_server),
@@ -28,7 +28,7 @@ _REGISTERED: dict[str, tuple[Any, Any]] = {
 
 async def _serve(slug: str, port: int, host: str, cassandra_port: int, keyspace: str) -> None:
     server = aio.server()
-    servicer, register = _REGISTERED[slug]
+    servicer, register = _SERVICERS[slug]
     register(servicer(Session(host, cassandra_port, keyspace)), server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

@@ -64,7 +64,7 @@ class Ratings(RatingsServiceServicer):
         self._session = session
 
     async def RateVideo(self, request: ratings_pb2.RateVideoRequest, context: Any) -> ratings_pb2.RateVideoResponse:
-        """Read what stands, write the conditional batch, the counters and the list of the user."""
+        """Read the totals and the former rating, write the conditional batch, the counters and the list of the user."""
         video_id, user_id = UUID(request.video_id.value), UUID(request.user_id.value)
         standing: list[Any]
         former: list[Any]

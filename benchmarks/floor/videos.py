@@ -23,13 +23,13 @@ class VideoCatalog(VideoCatalogServiceServicer):
     async def SubmitYouTubeVideo(
         self, request: video_catalog_pb2.SubmitYouTubeVideoRequest, context: Any
     ) -> video_catalog_pb2.SubmitYouTubeVideoResponse:
-        """Write as our service does; what to write was worked out at the first call, for all submitted here have the same words."""
+        """Write as our service does; the steps are planned at the first call, because all videos submitted here have the same words."""
         video_id, user_id = UUID(request.video_id.value), UUID(request.user_id.value)
         claim = uuid4()
         if not self._parts:
             location = request.you_tube_video_id
             preview = f"//img.youtube.com/vi/{location}/hqdefault.jpg"
-            self._model = Video(
+            self._template = Video(
                 UUID(int=0),
                 user_id,
                 request.name,
@@ -40,14 +40,14 @@ class VideoCatalog(VideoCatalogServiceServicer):
                 frozenset(request.tags),
                 now(),
             )
-            steps, _ = steps_to_write(self._model, None)
+            steps, _ = steps_to_write(self._template, None)
             self._parts = (steps.before, steps.together)
         await self._session.run(videos.CLAIM, video_id, claim, user_id, now())
         await self._session.run(videos.VIDEO, video_id)
-        model = self._model.video_id
+        template_id = self._template.video_id
         for part in filter(None, self._parts):
             await self._session.batch(
-                [(write, [video_id if value == model else value for value in values]) for write, values in part]
+                [(write, [video_id if value == template_id else value for value in values]) for write, values in part]
             )
         await self._session.run(videos.RELEASE, video_id, claim)
         return video_catalog_pb2.SubmitYouTubeVideoResponse()
@@ -86,14 +86,14 @@ class VideoCatalog(VideoCatalogServiceServicer):
         self, request: video_catalog_pb2.GetLatestVideoPreviewsRequest, context: Any
     ) -> video_catalog_pb2.GetLatestVideoPreviewsResponse:
         """Read today's list, and the days before until the page is full."""
-        found: list[Any] = []
+        rows: list[Any] = []
         day = datetime.now(UTC).date()
-        while len(found) <= request.page_size:
-            found += await self._session.run(videos.OF_DAY, f"{day:%Y%m%d}", request.page_size + 1 - len(found))
+        while len(rows) <= request.page_size:
+            rows += await self._session.run(videos.OF_DAY, f"{day:%Y%m%d}", request.page_size + 1 - len(rows))
             day -= timedelta(days=1)
         return video_catalog_pb2.GetLatestVideoPreviewsResponse(
             video_previews=[
-                _preview(row, Uuid(value=str(row[0])), Uuid(value=str(row[4]))) for row in found[: request.page_size]
+                _preview(row, Uuid(value=str(row[0])), Uuid(value=str(row[4]))) for row in rows[: request.page_size]
             ]
         )
 

@@ -17,7 +17,7 @@ from benchmarks.quality import cost, judged, known_items, movielens
 
 
 def main() -> None:
-    """The command."""
+    """Read the command line and measure."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -25,34 +25,33 @@ def main() -> None:
     command = commands.add_parser("movielens", help="suggestions on ratings.csv and videos.csv of MovieLens")
     command.add_argument("folder", type=Path)
     command.add_argument("--people", default="1-335", metavar="FIRST-LAST", help="whose ratings (default: 1-335)")
-    command.add_argument("--loaded", action="store_true", help="the data are in already: do not load them again")
+    command.add_argument("--loaded", action="store_true", help="the data are loaded already: do not load them again")
     command.set_defaults(measure="movielens")
     command = commands.add_parser("search", help="known-item search on videos.csv in the form of youtube-trending")
     command.add_argument("folder", type=Path)
-    command.add_argument("--loaded", action="store_true", help="the data are in already: do not load them again")
+    command.add_argument("--loaded", action="store_true", help="the data are loaded already: do not load them again")
     command.set_defaults(measure="search")
     command = commands.add_parser("judged", help="search on documents.csv, questions.csv and judgements.csv")
     command.add_argument("folder", type=Path)
-    command.add_argument("--loaded", action="store_true", help="the data are in already: do not load them again")
+    command.add_argument("--loaded", action="store_true", help="the data are loaded already: do not load them again")
     command.set_defaults(measure="judged")
     command = commands.add_parser("cost", help="times and rows read, on generated videos and ratings")
     command.add_argument("--videos", type=int, default=1000, help="how many videos (1000)")
     command.add_argument("--ratings", type=int, default=100_000, help="how many ratings (100000)")
     command.add_argument("--calls", type=int, default=200, help="how many calls of each kind (200)")
-    command.add_argument("--loaded", action="store_true", help="the data are in already: do not load them again")
+    command.add_argument("--loaded", action="store_true", help="the data are loaded already: do not load them again")
     command.set_defaults(measure="cost")
     options = parser.parse_args()
-    if options.measure == "cost":
-        asyncio.run(cost.run(options.videos, options.ratings, options.loaded, options.calls))
-        return
-    if options.measure == "search":
-        asyncio.run(known_items.run(options.folder, options.loaded))
-        return
-    if options.measure == "judged":
-        asyncio.run(judged.run(options.folder, options.loaded))
-        return
-    first, _, last = options.people.partition("-")
-    asyncio.run(movielens.run(options.folder, (int(first), int(last)), options.loaded))
+    match options.measure:
+        case "cost":
+            asyncio.run(cost.run(options.videos, options.ratings, options.loaded, options.calls))
+        case "search":
+            asyncio.run(known_items.run(options.folder, options.loaded))
+        case "judged":
+            asyncio.run(judged.run(options.folder, options.loaded))
+        case "movielens":
+            first, _, last = options.people.partition("-")
+            asyncio.run(movielens.run(options.folder, (int(first), int(last)), options.loaded))
 
 
 if __name__ == "__main__":

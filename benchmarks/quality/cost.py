@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.quality.counting import Counted
-from benchmarks.quality.generated import SEED, World, load, user_id, video_id
+from benchmarks.quality.counting import CountingDatabase
+from benchmarks.quality.generated import SEED, GeneratedData, load, user_id, video_id
 from benchmarks.quality.known_items import mistyped
 from benchmarks.quality.measures import mean, percentile
 from client import Services
@@ -50,35 +50,37 @@ _INDEX = {INSERT_WORD, DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD}
 Ask = Callable[[str], Awaitable[Any]]
 
 
-class Asked(NamedTuple):
-    """A kind of call: what it is asked with, how the service is asked, and the same here; `others`, where the first answer is kept, for that."""
+class CallKind(NamedTuple):
+    """A kind of call, through the service with each of `arguments`, and by the same code here with each of `other_arguments`: others, because
+    the first answer to some calls is kept.
+    """
 
     name: str
-    with_these: list[str]
+    arguments: list[str]
     service: Ask
     here: Ask
-    others: list[str]
+    other_arguments: list[str]
 
 
-def questions(world: World, count: int) -> dict[str, list[str]]:
-    """By kind of question: what is asked."""
-    chance, common = world.chance, world.words[:COMMON]
+def queries(data: GeneratedData, count: int) -> dict[str, list[str]]:
+    """The queries by their kind."""
+    random, common = data.random, data.words[:COMMON]
 
     def known() -> str:
-        return next(word for word in world.drawn(100) if word not in common)
+        return next(word for word in data.draw(100) if word not in common)
 
     return {
-        "two of the thirty most common words": [" ".join(chance.sample(common, 2)) for _ in range(count)],
+        "two of the thirty most common words": [" ".join(random.sample(common, 2)) for _ in range(count)],
         "two words": [f"{known()} {known()}" for _ in range(count)],
-        f"{QUESTION_WORDS} words": [" ".join(world.drawn(QUESTION_WORDS)) for _ in range(count)],
-        "two words, one mistyped": [f"{known()} {mistyped(known(), chance)}" for _ in range(count)],
-        "two words, both mistyped": [f"{mistyped(known(), chance)} {mistyped(known(), chance)}" for _ in range(count)],
+        f"{QUESTION_WORDS} words": [" ".join(data.draw(QUESTION_WORDS)) for _ in range(count)],
+        "two words, one mistyped": [f"{known()} {mistyped(known(), random)}" for _ in range(count)],
+        "two words, both mistyped": [f"{mistyped(known(), random)} {mistyped(known(), random)}" for _ in range(count)],
     }
 
 
-def searches(services: Services, world: World, counted: Counted, count: int) -> list[Asked]:
+def searches(services: Services, data: GeneratedData, counting: CountingDatabase, count: int) -> list[CallKind]:
     """The calls of search."""
-    repository = SearchRepository(counted)
+    repository = SearchRepository(counting)
     planner, suggester = QueryPlanner(repository), Suggester(repository)
 
     async def search(query: str) -> Any:
@@ -94,68 +96,71 @@ def searches(services: Services, world: World, counted: Counted, count: int) -> 
     async def suggest_here(query: str) -> Any:
         return await suggester.suggest(query, PAGE)
 
-    found = [
-        Asked(f"search: {kind}", asked, search, search_here, asked[::4])
-        for kind, asked in questions(world, count).items()
+    kinds = [
+        CallKind(f"search: {kind}", texts, search, search_here, texts[::4])
+        for kind, texts in queries(data, count).items()
     ]
-    beginnings = [word[:2] for word in world.drawn(count)]
-    return [*found, Asked("suggestions for two letters", beginnings, suggest, suggest_here, beginnings[::4])]
+    prefixes = [word[:2] for word in data.draw(count)]
+    return [*kinds, CallKind("suggestions for two letters", prefixes, suggest, suggest_here, prefixes[::4])]
 
 
-def recommendations(services: Services, world: World, counted: Counted, count: int) -> list[Asked]:
-    """The calls of suggested videos, each twice: first the list is made, then it is kept."""
-    recommender = Recommender(SuggestedVideosRepository(counted), ListRepository(counted))
+def recommendations(services: Services, data: GeneratedData, counting: CountingDatabase, count: int) -> list[CallKind]:
+    """The calls of suggested videos, each twice: the first makes the list, the second reads the list that was kept."""
+    recommender = Recommender(SuggestedVideosRepository(counting), ListRepository(counting))
 
-    async def related(of: str) -> Any:
-        request = suggested_videos_pb2.GetRelatedVideosRequest(video_id=Uuid(value=of), page_size=PAGE)
+    async def related(video: str) -> Any:
+        request = suggested_videos_pb2.GetRelatedVideosRequest(video_id=Uuid(value=video), page_size=PAGE)
         return await services.suggested_videos.GetRelatedVideos(request, timeout=30)
 
-    async def related_here(of: str) -> Any:
-        return await recommender.related(UUID(of), None, PageRequest(PAGE, None, explain=False))
+    async def related_here(video: str) -> Any:
+        return await recommender.related(UUID(video), None, PageRequest(PAGE, None, explain=False))
 
-    async def for_person(of: str) -> Any:
-        request = suggested_videos_pb2.GetSuggestedForUserRequest(user_id=Uuid(value=of), page_size=PAGE)
+    async def for_person(person: str) -> Any:
+        request = suggested_videos_pb2.GetSuggestedForUserRequest(user_id=Uuid(value=person), page_size=PAGE)
         return await services.suggested_videos.GetSuggestedForUser(request, timeout=30)
 
-    async def for_person_here(of: str) -> Any:
-        return await recommender.suggested(UUID(of), None, PageRequest(PAGE, UUID(of), explain=False))
+    async def for_person_here(person: str) -> Any:
+        return await recommender.suggested(UUID(person), None, PageRequest(PAGE, UUID(person), explain=False))
 
-    found = []
-    for name, one, here, most, name_of in (
-        ("related", related, related_here, world.videos, video_id),
-        ("for a person", for_person, for_person_here, world.people, user_id),
+    kinds = []
+    for name, through_service, here, total, id_of in (
+        ("related", related, related_here, data.videos, video_id),
+        ("for a person", for_person, for_person_here, data.people, user_id),
     ):
-        ids = [str(name_of(number)) for number in world.chance.sample(range(most), min(count + count // 4, most))]
-        asked, others = ids[: len(ids) * 4 // 5], ids[len(ids) * 4 // 5 :]
-        found += [Asked(f"{name}: {state}", asked, one, here, others) for state in ("made now", "kept")]
-    return found
+        ids = [str(id_of(number)) for number in data.random.sample(range(total), min(count + count // 4, total))]
+        service_ids, other_ids = ids[: len(ids) * 4 // 5], ids[len(ids) * 4 // 5 :]
+        kinds += [
+            CallKind(f"{name}: {state}", service_ids, through_service, here, other_ids)
+            for state in ("made now", "kept")
+        ]
+    return kinds
 
 
-async def measured(call: Asked, counted: Counted) -> list[str]:
+async def measure(call: CallKind, counting: CountingDatabase) -> list[str]:
     """A row of the table: milliseconds through the service, statements and rows here."""
     seconds, statements, rows = [], [], []
-    for each in call.with_these:
+    for argument in call.arguments:
         began = perf_counter()
-        await call.service(each)
+        await call.service(argument)
         seconds.append(perf_counter() - began)
-    for each in call.others:
-        before = counted.statements, counted.rows
-        await call.here(each)
-        statements.append(counted.statements - before[0])
-        rows.append(counted.rows - before[1])
+    for argument in call.other_arguments:
+        before = counting.statements, counting.rows
+        await call.here(argument)
+        statements.append(counting.statements - before[0])
+        rows.append(counting.rows - before[1])
     times = [f"{percentile(seconds, share) * 1000:.1f}" for share in (0.5, 0.95)]
     return [call.name, *times, f"{mean(statements):.0f}", f"{mean(rows):.0f}", f"{max(rows)}"]
 
 
-async def submits(database: Database, world: World) -> str:
-    """What the index adds to a submit: the same videos with it and without it, in turn, straight into the database."""
+async def submits(database: Database, data: GeneratedData) -> str:
+    """A sentence about what the index adds to a submit. The same videos are written to the database with and without it, in turn."""
     submissions = {
         "with": Submissions(VideoCatalogRepository(database)),
-        "without": Submissions(VideoCatalogRepository(Counted(database, frozenset(_INDEX)))),
+        "without": Submissions(VideoCatalogRepository(CountingDatabase(database, frozenset(_INDEX)))),
     }
     seconds: dict[str, list[float]] = {name: [] for name in (*submissions, "analysis")}
     for number in range(SUBMITS):
-        text = world.text()
+        text = data.text()
         began = perf_counter()
         analyse(*text)
         seconds["analysis"].append(perf_counter() - began)
@@ -167,13 +172,13 @@ async def submits(database: Database, world: World) -> str:
             await submissions[name].submit(video)
             seconds[name].append(perf_counter() - began)
     with_it, without, analysis = (median(seconds[name]) * 1000 for name in ("with", "without", "analysis"))
-    bare = without - analysis  # both take the text apart
+    bare = without - analysis  # both analyse the text
     return f"submit: {with_it:.1f} ms, without the index {bare:.1f} ms: it adds {with_it / bare - 1:.0%} (median of {SUBMITS})"
 
 
 async def run(videos: int, ratings: int, loaded: bool, count: int) -> None:
-    """Load (unless that was done before), ask and print."""
-    world = World(videos, ratings)
+    """Load the data (unless `loaded`), make the calls and print the tables."""
+    data = GeneratedData(videos, ratings)
     settings = Settings.load()
     console = Console(width=110)
     statements = (*SEARCH_STATEMENTS, *SUGGESTED_STATEMENTS, *CATALOG_STATEMENTS)
@@ -183,20 +188,20 @@ async def run(videos: int, ratings: int, loaded: bool, count: int) -> None:
         life.push_async_callback(registry.close)
         if not loaded:
             began = perf_counter()
-            await load(services, world)
+            await load(services, data)
             console.print(f"loaded in {perf_counter() - began:.0f} s")
-        world.chance.seed(SEED + videos)
+        data.random.seed(SEED + videos)
         database = await wait_for_database(settings.cassandra, registry, statements)
         life.push_async_callback(database.close)
-        counted = Counted(database)
-        calls = searches(services, world, counted, count)
-        calls += recommendations(services, world, counted, count) if world.people else []
-        for call in calls[:1]:  # what only the first call of a process does is not what a call costs
-            await call.service(call.with_these[0])
-            await call.here(call.with_these[0])
+        counting = CountingDatabase(database)
+        calls = searches(services, data, counting, count)
+        calls += recommendations(services, data, counting, count) if data.people else []
+        for call in calls[:1]:  # the first call of a process does more than others, so it is not counted
+            await call.service(call.arguments[0])
+            await call.here(call.arguments[0])
         table = Table("call", "p50 ms", "p95 ms", "statements", "rows", "rows at most")
         for call in track(calls, "calls", console=Console(stderr=True)):
-            table.add_row(*await measured(call, counted))
+            table.add_row(*await measure(call, counting))
         console.print(f"{videos:,} videos, {ratings:,} ratings")
         console.print(table)
-        console.print(await submits(database, world))
+        console.print(await submits(database, data))

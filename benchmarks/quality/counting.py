@@ -8,30 +8,30 @@ from common.database import Database, Outcome, Select, Statement, Values, Write,
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
-class Counted:
-    """A database that counts the statements sent and the rows read, and leaves out writes that it is told to."""
+class CountingDatabase:
+    """A database that counts the statements sent and the rows read. It does not send the writes in `skipped`."""
 
-    def __init__(self, database: Database, left_out: frozenset[Write] = frozenset()) -> None:
+    def __init__(self, database: Database, skipped: frozenset[Write] = frozenset()) -> None:
         self._database = database
-        self._left_out = left_out
+        self._skipped = skipped
         self.statements = self.rows = 0
 
     async def prepare(self, statements: Iterable[Statement]) -> None:
-        """Nothing: that was done."""
+        """Do nothing: the statements are prepared already."""
 
     async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
-        """The rows, counted."""
-        found = await self._database.select(statement, *values)
+        """The rows, counting."""
+        rows = await self._database.select(statement, *values)
         self.statements += 1
-        self.rows += len(found)
-        return found
+        self.rows += len(rows)
+        return rows
 
     async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
-        """The row, counted."""
-        found = await self._database.select_one(statement, *values)
+        """The row, counting."""
+        row = await self._database.select_one(statement, *values)
         self.statements += 1
-        self.rows += found is not None
-        return found
+        self.rows += row is not None
+        return row
 
     def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
         """The rows, uncounted: no call scans."""
@@ -42,8 +42,8 @@ class Counted:
         await self._database.write(statement, *values)
 
     async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
-        """The batch, without what is left out."""
-        kept = [step for step in steps if step[0] not in self._left_out]
+        """The batch, without the skipped writes."""
+        kept = [step for step in steps if step[0] not in self._skipped]
         if kept:
             await self._database.batch(kept)
 
@@ -60,4 +60,4 @@ class Counted:
         return await self._database.answers()
 
     async def close(self) -> None:
-        """Nothing: whoever opened the database closes it."""
+        """Do nothing: the database is closed where it was opened."""

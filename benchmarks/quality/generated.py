@@ -33,38 +33,38 @@ class Text(NamedTuple):
     description: str
 
 
-class World:
-    """The generated videos and people: the same in every run with as many."""
+class GeneratedData:
+    """The generated videos and people: the same in every run with the same numbers of videos and ratings."""
 
     def __init__(self, videos: int, ratings: int) -> None:
-        self.chance = random.Random(SEED)
+        self.random = random.Random(SEED)
         self.videos = videos
         self.people = ratings // RATINGS_EACH
         self.words = self._vocabulary()
-        self._weights = list(accumulate(1 / (place + 5) for place in range(VOCABULARY)))
+        self._weights = list(accumulate(1 / (rank + 5) for rank in range(VOCABULARY)))
 
     def _vocabulary(self) -> list[str]:
         words: dict[str, None] = {}
         while len(words) < VOCABULARY:
-            words["".join(self.chance.choices(_SYLLABLES, k=self.chance.choice((2, 3, 3, 4))))] = None
+            words["".join(self.random.choices(_SYLLABLES, k=self.random.choice((2, 3, 3, 4))))] = None
         return list(words)
 
-    def drawn(self, count: int) -> list[str]:
-        """Words as a text has them."""
-        return self.chance.choices(self.words, cum_weights=self._weights, k=count)
+    def draw(self, count: int) -> list[str]:
+        """Words with the frequencies of a language."""
+        return self.random.choices(self.words, cum_weights=self._weights, k=count)
 
     def text(self) -> Text:
         """The text of another video."""
-        return Text(" ".join(self.drawn(NAME_WORDS)), self.drawn(TAGS), " ".join(self.drawn(DESCRIPTION_WORDS)))
+        return Text(" ".join(self.draw(NAME_WORDS)), self.draw(TAGS), " ".join(self.draw(DESCRIPTION_WORDS)))
 
     def rated_by(self, person: int) -> list[tuple[int, int]]:
-        """What a person rates how: the better known videos more often, those of the person's circle well."""
-        seen = {min(int(self.chance.paretovariate(0.6)) * 7 % self.videos, self.videos - 1) for _ in range(30)}
+        """Videos that a person rated, with the ratings: well-known videos are rated more often, and those of the person's circle well."""
+        seen = {min(int(self.random.paretovariate(0.6)) * 7 % self.videos, self.videos - 1) for _ in range(30)}
         while len(seen) < min(RATINGS_EACH, self.videos // 2):
-            seen.add(int(self.videos * self.chance.random() ** 2))
+            seen.add(int(self.videos * self.random.random() ** 2))
         liked = person % CIRCLES
         return [
-            (video, self.chance.choice((4, 5) if video % CIRCLES == liked else (1, 2, 3, 4))) for video in sorted(seen)
+            (video, self.random.choice((4, 5) if video % CIRCLES == liked else (1, 2, 3, 4))) for video in sorted(seen)
         ]
 
 
@@ -78,11 +78,11 @@ def user_id(number: int) -> UUID:
     return uuid5(NAMESPACE_URL, f"killrvideo:cost:user:{number}")
 
 
-async def load(services: Services, world: World) -> None:
+async def load(services: Services, data: GeneratedData) -> None:
     """Submit the videos and rate them."""
 
     async def submit(number: int) -> None:
-        name, tags, description = world.text()
+        name, tags, description = data.text()
         await services.video_catalog.SubmitYouTubeVideo(
             video_catalog_pb2.SubmitYouTubeVideoRequest(
                 video_id=Uuid(value=str(video_id(number))),
@@ -96,7 +96,7 @@ async def load(services: Services, world: World) -> None:
         )
 
     async def rate(person: int) -> None:
-        for video, rating in world.rated_by(person):
+        for video, rating in data.rated_by(person):
             await services.ratings.RateVideo(
                 ratings_pb2.RateVideoRequest(
                     video_id=Uuid(value=str(video_id(video))), user_id=Uuid(value=str(user_id(person))), rating=rating
@@ -104,11 +104,11 @@ async def load(services: Services, world: World) -> None:
                 timeout=30,
             )
 
-    for what, count, work in (("videos", world.videos, submit), ("people", world.people, rate)):
-        waiting = iter(track(range(count), what, console=Console(stderr=True)))
+    for what, count, work in (("videos", data.videos, submit), ("people", data.people, rate)):
+        numbers = iter(track(range(count), what, console=Console(stderr=True)))
 
-        async def worker(waiting: Iterable[int] = waiting, work: Callable[[int], Awaitable[None]] = work) -> None:
-            for number in waiting:
+        async def worker(numbers: Iterable[int] = numbers, work: Callable[[int], Awaitable[None]] = work) -> None:
+            for number in numbers:
                 await work(number)
 
         await asyncio.gather(*(worker() for _ in range(_AT_ONCE)))

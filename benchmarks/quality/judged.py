@@ -1,15 +1,15 @@
 """Questions with judged answers, through the running services, beside BM25 with the same stemming (bm25s).
 
 FOLDER holds documents.csv (id, title, text), questions.csv (id, text) and judgements.csv (question, document, grade). Each document is submitted
-as a video: its title as the name, its text as the description (or both as the description, where there is no title). What counts is how far
-up the documents judged relevant stand: nDCG and MRR of the first ten, the mean average precision of the first 300.
+as a video: its title as the name, its text as the description (or both as the description, where there is no title). The measures
+are nDCG and MRR of the first ten answers and the mean average precision of the first 300.
 """
 
 import asyncio
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -18,18 +18,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.quality.known_items import telling
+from benchmarks.quality.bm25 import Find, bm25_search
 from benchmarks.quality.measures import mean
 from client import Services
 from protos import search_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid
 
 FIRST, DEPTH = 10, 300
-MOST_CHARACTERS, MOST_DESCRIPTION, MOST_NAME = 500, 20_000, 1_000
+MAX_QUERY, MAX_DESCRIPTION, MAX_NAME = 500, 20_000, 1_000
 _AT_ONCE = 8
 _SUBMITTER = uuid5(NAMESPACE_URL, "killrvideo:judged search")
-
-Find = Callable[[str], Awaitable[list[str]]]
 
 
 class Collection(NamedTuple):
@@ -60,45 +58,45 @@ def _rows(path: Path) -> list[dict[str, str]]:
 async def run(folder: Path, loaded: bool) -> None:
     """Load the collection, ask, and print the table."""
     collection = read(folder)
-    ids = {str(_video_id(each)): each for each in collection.documents}
+    ids = {str(_video_id(document)): document for document in collection.documents}
     async with Services.from_settings() as services:
         if not loaded:
-            listed = list(collection.documents)
-            for at in track(range(0, len(listed), _AT_ONCE), "submitting", console=Console(stderr=True)):
-                await asyncio.gather(
-                    *(_submit(services, each, *collection.documents[each]) for each in listed[at : at + _AT_ONCE])
-                )
+            documents = list(collection.documents.items())
+            for start in track(range(0, len(documents), _AT_ONCE), "submitting", console=Console(stderr=True)):
+                some = documents[start : start + _AT_ONCE]
+                await asyncio.gather(*(_submit(services, document, *texts) for document, texts in some))
 
         async def ours(query: str) -> list[str]:
-            request = search_pb2.SearchVideosRequest(query=query[:MOST_CHARACTERS], page_size=DEPTH)
+            request = search_pb2.SearchVideosRequest(query=query[:MAX_QUERY], page_size=DEPTH)
             answer = await services.search.SearchVideos(request, timeout=30)
             return [ids[row.video_id.value] for row in answer.videos if row.video_id.value in ids]
 
         title = f"{len(collection.documents)} documents, {len(collection.questions)} questions"
         table = Table("", f"nDCG@{FIRST}", "MAP", f"MRR@{FIRST}", title=title)
         table.add_row("ours", *await _measures(ours, collection))
-        bm25 = _bm25(collection)
+        texts = [" ".join(document) for document in collection.documents.values()]
+        bm25 = bm25_search(texts, list(collection.documents), DEPTH)
         if bm25:
             table.add_row("BM25 (bm25s)", *await _measures(bm25, collection))
     Console(width=100).print(table)
 
 
 async def _measures(find: Find, collection: Collection) -> list[str]:
-    each = [_of_one(await find(text), collection.grades[key]) for key, text in collection.questions.items()]
-    return [f"{mean(column):.3f}" for column in zip(*each, strict=True)]
+    rows = [_measure(await find(text), collection.grades[key]) for key, text in collection.questions.items()]
+    return [f"{mean(column):.3f}" for column in zip(*rows, strict=True)]
 
 
-def _of_one(found: Sequence[str], grades: dict[str, int]) -> tuple[float, float, float]:
+def _measure(found: Sequence[str], grades: dict[str, int]) -> tuple[float, float, float]:
     """nDCG, average precision and reciprocal rank of one list."""
-    ideal = sum(_gain(grade, at) for at, grade in enumerate(sorted(grades.values(), reverse=True)[:FIRST]))
-    gain = sum(_gain(grades.get(each, 0), at) for at, each in enumerate(found[:FIRST]))
-    right = [at for at, each in enumerate(found) if each in grades]
-    precision = sum((count + 1) / (at + 1) for count, at in enumerate(right)) / len(grades)
-    return gain / ideal, precision, 1 / (right[0] + 1) if right and right[0] < FIRST else 0.0
+    ideal = sum(_gain(grade, rank) for rank, grade in enumerate(sorted(grades.values(), reverse=True)[:FIRST], 1))
+    gain = sum(_gain(grades.get(document, 0), rank) for rank, document in enumerate(found[:FIRST], 1))
+    relevant = [rank for rank, document in enumerate(found, 1) if document in grades]
+    precision = sum(count / rank for count, rank in enumerate(relevant, 1)) / len(grades)
+    return gain / ideal, precision, 1 / relevant[0] if relevant and relevant[0] <= FIRST else 0.0
 
 
-def _gain(grade: int, at: int) -> float:
-    return float(2**grade - 1) / math.log2(at + 2)
+def _gain(grade: int, rank: int) -> float:
+    return float(2**grade - 1) / math.log2(rank + 1)
 
 
 def _video_id(document: str) -> UUID:
@@ -110,29 +108,9 @@ async def _submit(services: Services, document: str, title: str, text: str) -> N
         video_catalog_pb2.SubmitYouTubeVideoRequest(
             video_id=Uuid(value=str(_video_id(document))),
             user_id=Uuid(value=str(_SUBMITTER)),
-            name=title.strip()[:MOST_NAME] or "-",
-            description=text[:MOST_DESCRIPTION],
+            name=title.strip()[:MAX_NAME] or "-",
+            description=text[:MAX_DESCRIPTION],
             you_tube_video_id=document,
         ),
         timeout=30,
     )
-
-
-def _bm25(collection: Collection) -> Find | None:
-    """BM25 over title and text, with our stemming; None where bm25s (requirements-bench.txt) is not installed."""
-    try:
-        import bm25s  # type: ignore[import-not-found, import-untyped, unused-ignore]  # optional: requirements-bench.txt
-    except ImportError:
-        return None
-    index = bm25s.BM25(k1=1.2, b=0.75)
-    documents = list(collection.documents)
-    index.index([telling(" ".join(text)) for text in collection.documents.values()], show_progress=False)
-
-    async def find(query: str) -> list[str]:
-        known = [word for word in telling(query) if word in index.vocab_dict]
-        if not known:
-            return []
-        places, scores = index.retrieve([known], k=min(DEPTH, len(documents)), show_progress=False)
-        return [documents[place] for place, score in zip(places[0], scores[0], strict=True) if score > 0]
-
-    return find

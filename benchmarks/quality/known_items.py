@@ -1,8 +1,8 @@
 """Known-item search on the titles of youtube-trending (videos.csv), through the running services, beside BM25 (bm25s).
 
 For each title its two or three rarest words are asked for: plain, in upper case, without accents, with one word mistyped, with every word
-mistyped. What counts is how far up the video stands: the mean of 1 / rank among the first ten (MRR@10). A video of the same title counts
-as the one asked for.
+mistyped. The measure is the mean of 1 / rank among the first ten (MRR@10). A video of the same title counts as the one
+that was asked for.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import csv
 import random
 import unicodedata
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.quality.bm25 import Find, bm25_search
+from benchmarks.quality.measures import LENGTH
 from client import Services
-from language.text import STOP_WORDS, folded, terms, words
+from language.text import STOP_WORDS, folded, words
 from protos import search_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid
 
-LENGTH = 10
 SEED = 7
 _AT_ONCE = 8
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -42,12 +43,12 @@ class Clip:
 
     @property
     def video_id(self) -> UUID:
-        """The same in every run, so that a second one changes nothing."""
+        """The id, the same in every run, so that a second run changes nothing."""
         return uuid5(NAMESPACE_URL, f"killrvideo:known-item search:{self.youtube_id}")
 
     @property
     def text(self) -> str:
-        """All of it, for a method that knows no fields."""
+        """The text of all fields, for a method that has no fields."""
         return " ".join((self.title, *self.tags, self.description))
 
 
@@ -63,21 +64,23 @@ def read(folder: Path) -> list[Clip]:
 def questions(clips: Sequence[Clip]) -> dict[str, list[tuple[str, str]]]:
     """By kind of question: what is asked, and the title it is asked for."""
     chance = random.Random(SEED)
-    titles_with = Counter(word for clip in clips for word in set(folded(clip.title)))
+    title_counts = Counter(word for clip in clips for word in set(folded(clip.title)))
     asked: dict[str, list[tuple[str, str]]] = {}
     for clip in clips:
-        telling = [word for word in dict.fromkeys(words(clip.title)) if len(word) > 2 and word not in STOP_WORDS]
-        telling.sort(key=lambda word: sum(titles_with[part] for part in folded(word)))
-        chosen = telling[: chance.choice((2, 3))]
-        if len(chosen) < 2:
+        candidates = [word for word in dict.fromkeys(words(clip.title)) if len(word) > 2 and word not in STOP_WORDS]
+        candidates.sort(key=lambda word: sum(title_counts[part] for part in folded(word)))
+        rarest = candidates[: chance.choice((2, 3))]
+        if len(rarest) < 2:
             continue
-        one = chance.randrange(len(chosen))
+        mistyped_number = chance.randrange(len(rarest))
         kinds = {
-            "plain": chosen,
-            "upper case": [word.upper() for word in chosen],
-            "without accents": [_without_accents(word) for word in chosen],
-            "one word mistyped": [mistyped(word, chance) if at == one else word for at, word in enumerate(chosen)],
-            "every word mistyped": [mistyped(word, chance) for word in chosen],
+            "plain": rarest,
+            "upper case": [word.upper() for word in rarest],
+            "without accents": [_without_accents(word) for word in rarest],
+            "one word mistyped": [
+                mistyped(word, chance) if number == mistyped_number else word for number, word in enumerate(rarest)
+            ],
+            "every word mistyped": [mistyped(word, chance) for word in rarest],
         }
         for kind, sent in kinds.items():
             asked.setdefault(kind, []).append((" ".join(sent), clip.title))
@@ -86,13 +89,13 @@ def questions(clips: Sequence[Clip]) -> dict[str, list[tuple[str, str]]]:
 
 def mistyped(word: str, chance: random.Random) -> str:
     """A word with a letter left out, added or replaced, or two neighbours swapped."""
-    at = chance.randrange(len(word) - 1)
+    index = chance.randrange(len(word) - 1)
     return chance.choice(
         (
-            word[:at] + word[at + 1 :],
-            word[:at] + chance.choice(_LETTERS) + word[at:],
-            word[:at] + chance.choice(_LETTERS) + word[at + 1 :],
-            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+            word[:index] + word[index + 1 :],
+            word[:index] + chance.choice(_LETTERS) + word[index:],
+            word[:index] + chance.choice(_LETTERS) + word[index + 1 :],
+            word[:index] + word[index + 1] + word[index] + word[index + 2 :],
         )
     )
 
@@ -104,8 +107,8 @@ async def run(folder: Path, loaded: bool) -> None:
     console = Console()
     async with Services.from_settings() as services:
         if not loaded:
-            for at in track(range(0, len(clips), _AT_ONCE), description="submitting"):
-                await asyncio.gather(*(_submit(services, clip) for clip in clips[at : at + _AT_ONCE]))
+            for start in track(range(0, len(clips), _AT_ONCE), description="submitting"):
+                await asyncio.gather(*(_submit(services, clip) for clip in clips[start : start + _AT_ONCE]))
         titles = {str(clip.video_id): clip.title for clip in clips}
 
         async def ours(query: str) -> list[str]:
@@ -114,7 +117,7 @@ async def run(folder: Path, loaded: bool) -> None:
             return [titles.get(video.video_id.value, video.name) for video in answer.videos]
 
         table = Table("MRR@10", "ours", "BM25 (bm25s)", title=f"{len(asked['plain'])} titles")
-        bm25 = _bm25(clips)
+        bm25 = bm25_search([clip.text for clip in clips], [clip.title for clip in clips], LENGTH)
         for kind, pairs in asked.items():
             table.add_row(
                 kind, f"{await _mrr(ours, pairs):.3f}", f"{await _mrr(bm25, pairs):.3f}" if bm25 else "not installed"
@@ -135,7 +138,7 @@ async def _submit(services: Services, clip: Clip) -> None:
     )
 
 
-async def _mrr(find: Callable[[str], Awaitable[list[str]]], pairs: Sequence[tuple[str, str]]) -> float:
+async def _mrr(find: Find, pairs: Sequence[tuple[str, str]]) -> float:
     total = 0.0
     for query, title in pairs:
         found = await find(query)
@@ -143,29 +146,7 @@ async def _mrr(find: Callable[[str], Awaitable[list[str]]], pairs: Sequence[tupl
     return total / len(pairs)
 
 
-def _bm25(clips: Sequence[Clip]) -> Callable[[str], Awaitable[list[str]]] | None:
-    """BM25 over all the text of each video, with our stemming; None where bm25s (requirements-bench.txt) is not installed."""
-    try:
-        import bm25s  # type: ignore[import-not-found, import-untyped, unused-ignore]  # optional: requirements-bench.txt
-    except ImportError:
-        return None
-    index = bm25s.BM25(k1=1.2, b=0.75)
-    index.index([telling(clip.text) for clip in clips], show_progress=False)
-
-    async def find(query: str) -> list[str]:
-        tokens = telling(query)
-        if not tokens:
-            return []
-        places, scores = index.retrieve([tokens], k=LENGTH, show_progress=False)
-        return [clips[place].title for place, score in zip(places[0], scores[0], strict=True) if score > 0]
-
-    return find
-
-
-def telling(text: str) -> list[str]:
-    """The words of a text as BM25 is given them: stemmed, without stop words."""
-    return [term for word in folded(text) if word not in STOP_WORDS for term in terms(word)]
-
-
 def _without_accents(text: str) -> str:
-    return "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
+    return "".join(
+        character for character in unicodedata.normalize("NFD", text) if not unicodedata.combining(character)
+    )

@@ -8,9 +8,9 @@ LENGTH = 10
 
 
 def ndcg(found: Sequence[int], wanted: set[int]) -> float:
-    """Normalised discounted cumulative gain of a list of ten: 1 where all that could be right is right."""
-    gain = sum(1 / math.log2(place + 2) for place, film in enumerate(found[:LENGTH]) if film in wanted)
-    return gain / sum(1 / math.log2(place + 2) for place in range(min(LENGTH, len(wanted))))
+    """Normalised discounted cumulative gain of a list of ten: 1 if the wanted ones come first."""
+    gain = sum(1 / math.log2(index + 2) for index, film in enumerate(found[:LENGTH]) if film in wanted)
+    return gain / sum(1 / math.log2(index + 2) for index in range(min(LENGTH, len(wanted))))
 
 
 def recall(found: Sequence[int], wanted: set[int]) -> float:

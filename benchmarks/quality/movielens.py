@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.quality.baselines import NEIGHBOURS, Cosine, by_genres, overlap
 from benchmarks.quality.measures import LENGTH, mean, ndcg, percentile, recall
-from benchmarks.quality.ratings_data import Film, Trial, read
+from benchmarks.quality.ratings_data import Film, HeldOutRatings, read
 from client import Services
 from protos import ratings_pb2, suggested_videos_pb2, video_catalog_pb2
 from protos.common_pb2 import Uuid
@@ -40,8 +40,8 @@ def user_id(person: int) -> UUID:
     return uuid5(NAMESPACE_URL, f"https://movielens.org/users/{person}")
 
 
-async def load(services: Services, trial: Trial) -> None:
-    """Submit the films and rate them: the ratings of each person in their order, several people side by side."""
+async def load(services: Services, ratings: HeldOutRatings) -> None:
+    """Submit the films and rate them: the ratings of one person in their order, those of several people at a time."""
 
     async def submit(film: Film) -> None:
         await services.video_catalog.SubmitYouTubeVideo(
@@ -55,18 +55,18 @@ async def load(services: Services, trial: Trial) -> None:
         )
 
     async def rate(person: int) -> None:
-        for film, rating in trial.known[person]:
+        for film, rating in ratings.known[person]:
             await services.ratings.RateVideo(
                 ratings_pb2.RateVideoRequest(
                     video_id=Uuid(value=str(video_id(film))), user_id=Uuid(value=str(user_id(person))), rating=rating
                 )
             )
 
-    await _side_by_side("films", list(trial.films.values()), submit)
-    await _side_by_side("ratings", list(trial.known), rate)
+    await _in_parallel("films", list(ratings.films.values()), submit)
+    await _in_parallel("ratings", list(ratings.known), rate)
 
 
-async def _side_by_side(what: str, items: Sequence[Item], work: Callable[[Item], Awaitable[None]]) -> None:
+async def _in_parallel(what: str, items: Sequence[Item], work: Callable[[Item], Awaitable[None]]) -> None:
     waiting = iter(track(items, what, console=Console(stderr=True)))
 
     async def worker() -> None:
@@ -76,8 +76,8 @@ async def _side_by_side(what: str, items: Sequence[Item], work: Callable[[Item],
     await asyncio.gather(*(worker() for _ in range(_AT_ONCE)))
 
 
-class Service:
-    """The service's answers as film numbers, and how long each took."""
+class SuggestionService:
+    """The service's answers as film numbers, and the seconds of each call."""
 
     def __init__(self, services: Services, films: Iterable[int]) -> None:
         self._services = services
@@ -105,56 +105,57 @@ class Service:
         return [self._numbers.get(row.video_id.value, -1) for row in answer.videos]
 
 
-def _row(table: Table, name: str, lists: dict[int, list[int]], trial: Trial) -> None:
-    asked = [person for person, wanted in trial.held_out.items() if wanted]
+def _row(table: Table, name: str, lists: dict[int, list[int]], ratings: HeldOutRatings) -> None:
+    asked = [person for person, wanted in ratings.held_out.items() if wanted]
     shown = {film for person in asked for film in lists[person]}
     table.add_row(
         name,
-        f"{mean([ndcg(lists[each], trial.held_out[each]) for each in asked]):.3f}",
-        f"{mean([recall(lists[each], trial.held_out[each]) for each in asked]):.3f}",
-        f"{mean([float(recall(lists[each], trial.held_out[each]) > 0) for each in asked]):.2f}",
-        f"{len(shown) / len(trial.films):.1%}",
+        f"{mean([ndcg(lists[person], ratings.held_out[person]) for person in asked]):.3f}",
+        f"{mean([recall(lists[person], ratings.held_out[person]) for person in asked]):.3f}",
+        f"{mean([float(recall(lists[person], ratings.held_out[person]) > 0) for person in asked]):.2f}",
+        f"{len(shown) / len(ratings.films):.1%}",
     )
 
 
-async def suggestions(service: Service, trial: Trial) -> Table:
-    """Suggestions against what each person came to like."""
+async def suggestions(service: SuggestionService, ratings: HeldOutRatings) -> Table:
+    """The table of suggestions, compared with what each person liked later."""
     table = Table("for a person", "nDCG@10", "recall@10", "hit rate", "films shown")
-    popular = [film for film, _ in trial.likings.most_common()]
-    cosine = Cosine(trial)
-    asked = [person for person, wanted in trial.held_out.items() if wanted]
-    seen = {person: {film for film, _ in rated} for person, rated in trial.known.items()}
+    popular = [film for film, _ in ratings.like_counts.most_common()]
+    cosine = Cosine(ratings)
+    asked = [person for person, wanted in ratings.held_out.items() if wanted]
+    seen = {person: {film for film, _ in rated} for person, rated in ratings.known.items()}
     _row(
         table,
         "popularity",
-        {each: [film for film in popular if film not in seen[each]][:LENGTH] for each in asked},
-        trial,
+        {person: [film for film in popular if film not in seen[person]][:LENGTH] for person in asked},
+        ratings,
     )
     _row(
         table,
         f"item-kNN, {NEIGHBOURS} neighbours",
-        {each: cosine.suggested(trial.known[each]) for each in asked},
-        trial,
+        {person: cosine.suggested(ratings.known[person]) for person in asked},
+        ratings,
     )
-    ours = {each: await service.suggested(each) for each in track(asked, "suggestions", console=Console(stderr=True))}
-    _row(table, "the service", ours, trial)
+    people = track(asked, "suggestions", console=Console(stderr=True))
+    suggested = {person: await service.suggested(person) for person in people}
+    _row(table, "the service", suggested, ratings)
     return table
 
 
-async def relations(service: Service, trial: Trial) -> Table:
-    """Related films against what else those who came to like a film came to like, and how alike those of rare films are."""
-    likings = trial.likings
+async def relations(service: SuggestionService, ratings: HeldOutRatings) -> Table:
+    """The table of related films, compared with the other films that people liked later, and how alike the films related to rare ones are."""
+    like_counts = ratings.like_counts
     cases = [
-        (film, wanted - {film}) for wanted in trial.held_out.values() for film in sorted(wanted) if len(wanted) > 1
+        (film, wanted - {film}) for wanted in ratings.held_out.values() for film in sorted(wanted) if len(wanted) > 1
     ]
-    rare = [film for film, each in trial.films.items() if likings[film] < _FEW and each.genres]
+    rare = [number for number, film in ratings.films.items() if like_counts[number] < _FEW and film.genres]
     rare = random.Random(0).sample(rare, min(_RARE_ASKED, len(rare)))
     films = sorted({film for film, _ in cases} | set(rare))
-    cosine = Cosine(trial)
-    popular = [film for film, _ in likings.most_common(LENGTH + 1)]
+    cosine = Cosine(ratings)
+    popular = [film for film, _ in like_counts.most_common(LENGTH + 1)]
     methods: list[tuple[str, dict[int, list[int]]]] = [
-        ("popularity", {film: [each for each in popular if each != film] for film in films}),
-        ("genres", {film: by_genres(trial, film) for film in track(films, "genres", console=Console(stderr=True))}),
+        ("popularity", {film: [other for other in popular if other != film] for film in films}),
+        ("genres", {film: by_genres(ratings, film) for film in track(films, "genres", console=Console(stderr=True))}),
         ("cosine", {film: [other for _, other in cosine.neighbours(film, LENGTH)] for film in films}),
         (
             "the service",
@@ -164,25 +165,25 @@ async def relations(service: Service, trial: Trial) -> Table:
     table = Table("related", "nDCG@10", f"genres in common (fewer than {_FEW} like it)")
     for name, lists in methods:
         common = [
-            overlap(trial.films[film].genres, trial.films[other].genres)
+            overlap(ratings.films[film].genres, ratings.films[other].genres)
             for film in rare
             for other in lists[film]
-            if other in trial.films
+            if other in ratings.films
         ]
         table.add_row(name, f"{mean([ndcg(lists[film], wanted) for film, wanted in cases]):.3f}", f"{mean(common):.2f}")
     return table
 
 
 async def run(folder: Path, people: tuple[int, int], loaded: bool) -> None:
-    """Load (unless that was done before), ask and print."""
-    trial = read(folder, people)
+    """Load the data (unless `loaded`), make the calls and print the tables."""
+    ratings = read(folder, people)
     console = Console(width=100)
     async with Services.from_settings() as services:
         if not loaded:
-            await load(services, trial)
-        service = Service(services, trial.films)
+            await load(services, ratings)
+        service = SuggestionService(services, ratings.films)
         for measure in (suggestions, relations):
             service.seconds.clear()
-            console.print(await measure(service, trial))
+            console.print(await measure(service, ratings))
             times = [percentile(service.seconds, share) * 1000 for share in (0.5, 0.95)]
             console.print(f"first calls: half within {times[0]:.0f} ms, 95 % within {times[1]:.0f} ms\n")

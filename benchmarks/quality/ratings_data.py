@@ -21,21 +21,21 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The films, what each person rated in order of time (film, rating) without what is held out, and the likings held out."""
+class HeldOutRatings:
+    """The films, what each person rated in order of time (film, rating) without what is held out; and the liked films that are held out."""
 
     films: dict[int, Film]
     known: dict[int, list[tuple[int, int]]]
     held_out: dict[int, set[int]]
 
     @property
-    def likings(self) -> Counter[int]:
-        """How many like each film, of what is known."""
+    def like_counts(self) -> Counter[int]:
+        """How many people like each film, in the known ratings."""
         return Counter(film for rated in self.known.values() for film, rating in rated if rating >= LIKED)
 
 
-def read(folder: Path, people: tuple[int, int]) -> Trial:
-    """Read the files and hold out the last fifth of what each of the `people` (first and last number) likes."""
+def read(folder: Path, people: tuple[int, int]) -> HeldOutRatings:
+    """Read the files and hold out the last fifth in time of what each of the `people` (first and last number) likes."""
     with (folder / "videos.csv").open(newline="") as file:
         films = {
             int(row["movie_id"]): Film(
@@ -53,8 +53,8 @@ def read(folder: Path, people: tuple[int, int]) -> Trial:
             if people[0] <= person <= people[1] and film in films:
                 rated[person].append((int(row["timestamp"]), film, math.floor(float(row["rating"]) + 0.5)))
     known, held_out = {}, {}
-    for person, ratings in rated.items():
-        liked = [film for _, film, rating in sorted(ratings) if rating >= LIKED]
+    for person, rows in rated.items():
+        liked = [film for _, film, rating in sorted(rows) if rating >= LIKED]
         held_out[person] = set(liked[len(liked) - len(liked) // 5 :])
-        known[person] = [(film, rating) for _, film, rating in sorted(ratings) if film not in held_out[person]]
-    return Trial(films, known, held_out)
+        known[person] = [(film, rating) for _, film, rating in sorted(rows) if film not in held_out[person]]
+    return HeldOutRatings(films, known, held_out)

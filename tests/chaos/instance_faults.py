@@ -65,7 +65,7 @@ async def stopped_in_order(world: World) -> list[Measurement]:
         "calls under way",
         "server stopped",
         "database session closed",
-        "service: stopped",
+        "application: stopped",
     ]
     offsets = [log.find(line) for line in order]
     in_order = all(offset >= 0 for offset in offsets) and all(before < after for before, after in pairwise(offsets))
