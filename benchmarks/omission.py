@@ -1,7 +1,7 @@
 """What a closed loop leaves out: `python -m benchmarks.omission`.
 
-A comments service is asked a hundred times a second for twenty seconds, and stands still for two of them. Once as a plain loop would do it,
-which waits for each answer, pauses, and asks again; and once as `loadtest/` does it, at times that do not depend on the answers.
+A comments service gets a hundred calls a second for twenty seconds, and is paused for two of them: once from a plain loop, which waits for each
+answer, pauses, and asks again; and once as `loadtest/` does it, at times that do not depend on the answers.
 """
 
 import argparse

@@ -88,7 +88,7 @@ class Workload(BaseModel):
     rate: float = Field(gt=0)
     zipf: float = Field(1.0, ge=0, le=3)
     timeout: float = Field(5.0, gt=0, le=60, description="Deadline of each call, seconds.")
-    videos: int = Field(1000, ge=1, le=10_000, description="How many of the latest videos are asked for at most.")
+    videos: int = Field(1000, ge=1, le=10_000, description="The highest number of videos in use, the latest ones.")
     mix: dict[str, float]
     steps: list[Step] = []
 

@@ -1,4 +1,4 @@
-"""Reading a folder of CSV files in one of three forms, told apart by the header of videos.csv.
+"""Reading a folder of CSV files in one of three forms, distinguished by the header of videos.csv.
 
     videoid,…     KillrVideo's own: the tables users, videos, video_ratings_by_user, comments and video_playback_stats, one file each
     youtube_id,…  trending videos with channel, tags (a|b|c) and views
