@@ -1,4 +1,4 @@
-"""What stands after a command: `make scale SERVICE=comments N=4`."""
+"""The arguments of a command, as in `make scale SERVICE=comments N=4`."""
 
 import shlex
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ NAMES = ("SERVICE", "N", "FOLLOW", "ARGS", "TRIALS")
 def read_arguments(arguments: Iterable[str], makeflags: str) -> dict[str, str]:
     """The arguments by name, '' for those that are not given.
 
-    `makeflags` is the variable MAKEFLAGS, in which make passes on what stands on its own command line. Raises InfraError for a name that is
-    one of ours but for its capitals: make would ignore it in silence.
+    `makeflags` is the variable MAKEFLAGS, in which make passes on its own command line. Raises InfraError for a name of ours in small
+    letters, which make would ignore without a word.
     """
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     for name, value in (_overrides(makeflags) | given).items():

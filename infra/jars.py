@@ -18,7 +18,7 @@ FREE_MB = 1200
 
 
 def set_up_cassandra() -> None:
-    """Fetch Cassandra's jars where they are not complete. The folder gets its name only when it is."""
+    """Fetch Cassandra's jars where they are not complete. The folder gets its name only when they are."""
     home = CASSANDRA_JARS.parent
     if jars_are_whole(home):
         return
@@ -28,7 +28,7 @@ def set_up_cassandra() -> None:
     partial = home.with_name(f"{home.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     progress = Progress(f"Cassandra {CASSANDRA_VERSION}", None)
-    progress.step("Maven looks what is needed")
+    progress.step("Maven looks up what is needed")
     _fetch(maven, java, partial / "jars", progress)
     jars = sorted((partial / "jars").glob("*.jar"))
     for jar in jars:
@@ -40,7 +40,7 @@ def set_up_cassandra() -> None:
 
 
 def check_tools() -> None:
-    """Raise InfraError if Java or (where it is still needed) Maven is missing: before the minutes that the rest takes."""
+    """Raise InfraError if Java or (where it is still needed) Maven is missing: before the rest of the set-up takes minutes."""
     find_java()
     if not jars_are_whole(CASSANDRA_JARS.parent):
         _find_maven()

@@ -13,7 +13,7 @@ DEBIAN_JAVA = "`apt-get install openjdk-17-jdk-headless`"
 
 
 def find_java() -> Path:
-    """A Java 17: that of JAVA_HOME, else the one in PATH. Raises InfraError saying what there is instead."""
+    """A Java 17: that of JAVA_HOME, else the one in PATH. Raises InfraError naming what there is instead."""
     home = os.environ.get("JAVA_HOME")
     program = f"{home}/bin/java" if home else shutil.which("java")
     if program is None or not Path(program).exists():
@@ -23,7 +23,7 @@ def find_java() -> Path:
         said = subprocess.run(
             [program, "-version"], capture_output=True, text=True, errors="replace", check=False
         ).stderr
-    except OSError:  # a file that is no program, or another machine's
+    except OSError:  # a file that is no program, or a program for another machine
         said = ""
     found = re.search(r'version "(?:1\.)?(\d+)', said)
     if found is None or int(found[1]) != JAVA_VERSION:

@@ -1,4 +1,4 @@
-"""Where things lie: the checkout, and .local/ below it, which git does not see. Standard library only: it is read before the set-up."""
+"""Where things are: the checkout, and .local/ below it, which git does not see. Standard library only: it is read before the set-up."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Elsewhere than in the checkout only for the tests of the commands, which must not touch what a person runs.
 LOCAL = Path(os.environ.get("KILLRVIDEO_LOCAL") or ROOT / ".local").absolute()
 
-# Raised when what is below .local/ changes so that an older one cannot be used.
+# Increased when .local/ changes so that an older one cannot be used.
 LAYOUT = "1"
 
 VENV = LOCAL / "venv"

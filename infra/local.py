@@ -14,7 +14,7 @@ from infra.progress import say
 
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Check .local/ and keep other set-ups waiting meanwhile."""
+    """Check .local/, and make other set-ups wait meanwhile."""
     check_local()
     with (LOCAL / "setup.lock").open("w") as lock:
         try:
@@ -26,7 +26,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def check_local() -> None:
-    """Make .local/ if it is not there; raise InfraError if it is of another version."""
+    """Create .local/ if it is missing; raise InfraError if it is of another version."""
     version = LOCAL / "version"
     if not LOCAL.exists() or not any(LOCAL.iterdir()):
         LOCAL.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def check_local() -> None:
 
 
 def remove_local() -> None:
-    """Remove .local/ with all that is in it; raise InfraError where it is in use or was not made by us."""
+    """Remove .local/ with all that is in it; raise InfraError where it is in use or was not created by us."""
     if LOCAL.exists():
         if LOCAL != ROOT / ".local" and not (LOCAL / "version").exists():
             raise InfraError(f"{LOCAL} was not made by this project, so nothing was removed")
@@ -54,7 +54,7 @@ def remove_local() -> None:
 
 
 def require_space(needed_mb: int) -> None:
-    """Raise InfraError if the disk of .local/ has less room."""
+    """Raise InfraError if the disk of .local/ has less room than `needed_mb`."""
     if free_mb() < needed_mb:
         raise InfraError(
             f"only {free_mb()} MB are free on the disk of {LOCAL}, and {needed_mb} MB are needed: make room"
@@ -62,12 +62,12 @@ def require_space(needed_mb: int) -> None:
 
 
 def free_mb() -> int:
-    """What is free on the disk of .local/."""
+    """Free room on the disk of .local/, in MB."""
     return shutil.disk_usage(LOCAL).free // 1_000_000
 
 
 def full_disk() -> InfraError:
-    """The sentence for a full disk."""
+    """The error for a full disk."""
     return InfraError(
         f"the disk of {LOCAL} is full ({free_mb()} MB free): make room and repeat the command; it continues where that is safe"
     )
@@ -86,7 +86,7 @@ def in_a_sentence(error: OSError) -> str | None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
+    """Write a file atomically: it is there completely or not at all."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)

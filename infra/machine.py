@@ -67,14 +67,14 @@ class Machine:
             LOGS / "services.log",
             environment={**services, "PATH": f"{PYTHON.parent}:{os.environ['PATH']}"},
             folder=ROOT,
-            # A little more than its own stopwaitsecs; and if we are killed it still stops the services in order.
+            # A little more than its own stopwaitsecs. Where we are killed, it still stops the services in order.
             stop_seconds=13.0,
             orphan_signal="TERM",
         )
 
     @property
     def processes(self) -> list[Process]:
-        """All of them."""
+        """All processes, in the order of their start."""
         return [self.etcd, self.cassandra, self.schema, self.supervisord]
 
     def check_ports(self) -> None:
@@ -131,7 +131,7 @@ class Machine:
 
 
 def service_environment(settings: InfraSettings) -> dict[str, str]:
-    """What the services of this machine get beside the person's own settings, which must not send them elsewhere."""
+    """What the services of this machine get beside the person's own settings, so that they find this machine's etcd and Cassandra."""
     return {
         "KILLRVIDEO_ETCD": f"127.0.0.1:{settings.etcd_port}",
         "KILLRVIDEO_DSE_CONTACT_POINTS": "",
@@ -147,7 +147,7 @@ def load_settings() -> InfraSettings:
 
 
 def settings_of_what_runs() -> InfraSettings:
-    """The settings that what runs was started with; raises InfraError when nothing runs. Says so where ours differ."""
+    """The settings with which the running system was started. Prints where this command's differ; raises InfraError when nothing runs."""
     ours, pid = load_settings(), require_running()
     try:
         theirs = environment_of(pid)
@@ -159,7 +159,9 @@ def settings_of_what_runs() -> InfraSettings:
     if not different:
         return ours
     given = ", ".join(f"{name}={value}" if value else f"no {name}" for name, value in different.items())
-    say(f"process {pid} was started with {given}, other than this command: what it started is looked at")
+    say(
+        f"process {pid} was started with {given}, other than this command: the command uses the settings of that process"
+    )
     try:
         return _with_own_etcd(InfraSettings.from_environment(PREFIX, theirs))
     except SettingsError as error:  # a file that it named is no longer there
@@ -171,7 +173,7 @@ def _with_own_etcd(settings: InfraSettings) -> InfraSettings:
 
 
 def _crash(log: str) -> str:
-    """What infra/crashloop.py said in supervisord's log, with the last lines of the instance it was about; '' if it said nothing."""
+    """What infra/crashloop.py wrote to supervisord's log, with the last lines of that instance; '' if it wrote nothing."""
     lines = log.splitlines()
     for line in lines:
         if line.startswith("supervisord: "):

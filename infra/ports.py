@@ -1,4 +1,4 @@
-"""Ports on this machine: free ones for tests, and a clear word about those that are taken."""
+"""Ports on this machine: free ones for tests, and a clear message about those that are taken."""
 
 import errno
 import random
@@ -6,7 +6,7 @@ import socket
 
 from infra.errors import InfraError
 
-# Below the range from which Linux takes the ports of outgoing connections, so that none of those takes a port between choice and use.
+# Below the range from which Linux takes the ports of outgoing connections, so that none of those takes a port after it was chosen.
 FIRST_FREE = 15000
 LAST_FREE = 32000
 

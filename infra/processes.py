@@ -1,7 +1,7 @@
 """One process that we start and are responsible for: Cassandra, etcd, supervisord, a service in a test.
 
 Starting does not wait; `wait_ready` asks the process itself whether it serves. Stopping is bounded: a process that does not end in its
-time is killed. And no process outlives the one that started it, however that one ends.
+time is killed. No process outlives the one that started it, however that one ends.
 """
 
 import os
@@ -19,7 +19,7 @@ from infra.errors import InfraError
 POLL_SECONDS = 0.05
 
 # Linux sends the signal of a parent's death when the *thread* that started the child ends. One thread that lives as long as we do starts
-# them all, so that a start from a short-lived worker thread does not take the process away with it.
+# them all, so that the process does not end with a short-lived worker thread.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 
@@ -48,7 +48,7 @@ class Process:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Begin the process; returns at once."""
+        """Start the process; returns at once."""
         if self.alive:
             raise InfraError(f"{self.name} runs already, as process {self.pid}")
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ class Process:
         try:
             starting.result()
         finally:
-            # Also when a signal ends the waiting: a process that came to be meanwhile is ours to stop.
+            # Also when a signal ends the waiting: a process that was started meanwhile is ours to stop.
             self._child = starting.result()
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
@@ -98,7 +98,7 @@ class Process:
         return "\n".join(self.log_text().splitlines()[-lines:])
 
     def is_ready(self) -> bool:
-        """Whether it serves; a process of which nothing more is known is ready when it lives."""
+        """Whether it serves; by default a process is ready while it runs."""
         return self.alive
 
     def wait_ready(self, timeout: float = 60.0) -> None:
@@ -116,7 +116,7 @@ class Process:
             time.sleep(POLL_SECONDS)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, if the process lives."""
+        """Send a signal, if the process is running."""
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number)
 
@@ -144,7 +144,7 @@ class Process:
             self.kill()
 
     def kill(self) -> None:
-        """End it at once, without a chance to tidy up."""
+        """End it at once, without a chance to clean up."""
         self.send(signal.SIGKILL)
         if self._child is not None:
             self._child.wait()
@@ -180,7 +180,7 @@ class Process:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None:
-    """Poll until `condition()` holds; raise InfraError saying `what` was awaited after `timeout` seconds."""
+    """Poll until `condition()` holds; raise InfraError naming `what` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -5,7 +5,7 @@ import sys
 
 
 def say(line: str) -> None:
-    """A line for the person, at once."""
+    """Print a line, at once."""
     print(line, flush=True)
 
 

@@ -1,6 +1,6 @@
-"""The library in discovery/ on each Python that it is for: its wheel, installed into an environment of its own, and its tests there.
+"""The library in discovery/ on each Python that it supports: its wheel is installed into a new environment, and its tests run there.
 
-Interpreters are taken from PATH and from pyenv; one that this machine does not have is said to be missing, and is no failure.
+Interpreters are taken from PATH and from pyenv; one that this machine does not have is reported as missing, which is no failure.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ _FOLDER = LOCAL / "pythons"
 
 
 def test_pythons(tests: Sequence[str]) -> int:
-    """Run `tests` (pytest's arguments; none: the wheel's, the README's and the balancer's) on every version that is here. 1 if any failed."""
+    """Run `tests` (pytest's arguments; none: the wheel's, the README's and the balancer's) on every version that is here. Returns 1 if any failed, else 0."""
     found = {version: interpreter(version) for version in VERSIONS}
     for version, program in found.items():
         say(f"Python {version}: {program or 'not found in PATH or in pyenv'}")
@@ -61,7 +61,7 @@ def interpreter(version: str) -> Path | None:
 
 
 def _candidates(version: str) -> Iterator[Path]:
-    """Where one may be: PATH, which may hold pyenv's shims of versions that are not chosen, then pyenv's own folders."""
+    """Where it may be: PATH, which may hold pyenv's shims of versions that are not chosen, then pyenv's own folders."""
     for folder in os.get_exec_path():
         yield Path(folder) / f"python{version}"
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
@@ -95,7 +95,7 @@ def _passes(version: str, program: Path, wheel: Path, tests: Sequence[str]) -> b
         say(f"Python {version}: {error}")
         return False
     say(f"Python {version}: testing")
-    # The library is the installed wheel: its source is on no path.
+    # The library comes from the installed wheel: its source is not on the path.
     return (
         subprocess.run([str(python), "-m", "pytest", *(tests or DEFAULT_TESTS)], cwd=ROOT, check=False).returncode == 0
     )
@@ -128,7 +128,7 @@ def _pins() -> str:
 
 
 def _run(command: list[str]) -> None:
-    """Run a step; raise InfraError with the end of what it said if it fails."""
+    """Run a step; raise InfraError with the end of its output if it fails."""
     done = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
     )

@@ -18,10 +18,10 @@ from infra.supervision import base_ports
 from infra.waiting import Waiting
 
 READY = RUN / "ready"
-"""There while everything serves; `make start` waits for it."""
+"""This file exists while everything serves; `make start` waits for it."""
 
 RUN_MB = 300
-"""What etcd's and Cassandra's logs of changes take at their start, and a little more."""
+"""Room that the logs of changes of etcd and Cassandra take at their start, and a little more."""
 
 MIN_FREE_MB = 70
 """With less, the next file that etcd allocates in advance does not fit."""
@@ -72,7 +72,7 @@ async def _until_stopped(machine: Machine, started_at: float) -> None:
 
 
 def _cancel_when_asked_to_stop() -> None:
-    """From here to the end of the loop a signal cancels the task that runs now.
+    """From now on a signal cancels the present task.
 
     An exception raised by the signal's handler, as before and after, could be raised in a callback, where asyncio logs it and continues.
     """

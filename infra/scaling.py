@@ -13,7 +13,7 @@ from infra.supervision import SOCKET, Slot, Supervisor, base_ports
 from infra.supervisord_conf import MAX_INSTANCES
 from infra.waiting import Waiting
 
-# Far more than a start takes; on a machine with forty other things to do it took 52 s.
+# Far more than a start takes; on a very busy machine it took 52 s.
 _SERVE_SECONDS = 180.0
 
 

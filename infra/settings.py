@@ -1,4 +1,4 @@
-"""Settings of the machine that runs everything, beside those of the services: one class, so that one look at the environment checks both."""
+"""Settings of the machine that runs everything, beside those of the services: one class, so that both are checked together."""
 
 from typing import Literal, Self
 
@@ -20,7 +20,7 @@ class EtcdOnlySettings(RegistrySettings):
 
 
 class InfraSettings(Settings):
-    """What `make run` and its companions read. `cassandra.port` is the services' setting of that name."""
+    """What the commands of `make` read. `cassandra.port` is the services' setting of that name."""
 
     registry: EtcdOnlySettings = EtcdOnlySettings()
     etcd_port: int = setting("ETCD_PORT", 2379, "Port of the etcd that `make run` starts.", ge=1, le=65_535)

@@ -11,7 +11,7 @@ from infra.errors import InfraError
 from infra.local import full_disk
 from infra.progress import say
 
-# As pip and Maven say it.
+# How pip and Maven report it.
 _NO_ANSWER = re.compile(
     r"Retrying \(Retry|Unknown host|No plugin found for prefix|Connection refused|Network is unreachable|onnect timed out"
 )

@@ -100,7 +100,7 @@ async def _step(settings: Settings, stay: bool) -> None:
 
 
 async def _advertise(registry: Registry, address: str) -> None:
-    """Leave an entry that lasts, waiting for the registry without end."""
+    """Write an entry that lasts, waiting for the registry without a limit."""
     waiting = False
     while True:
         try:

@@ -77,7 +77,7 @@ class _Patience:
         self._reason = ""
 
     async def complete(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """The result of `work`, which is tried again without end."""
+        """The result of `work`, which is repeated until Cassandra answers."""
         while True:
             try:
                 result = await work()

@@ -7,6 +7,7 @@ no migration script: an older database lacks the column and gets it.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import md5
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,16 @@ _KEY = re.compile(r"PRIMARY KEY \(\((?P<partition>[^)]*)\)(?P<clustering>[^)]*)\
 
 
 class SchemaMismatch(Exception):
-    """The database has a table whose columns cannot be made to fit by adding some."""
+    """The database has a table that adding columns cannot make match."""
+
+
+class ColumnKind(StrEnum):
+    """What a column is in its table, in Cassandra's words."""
+
+    PARTITION_KEY = "partition_key"
+    CLUSTERING = "clustering"
+    STATIC = "static"
+    REGULAR = "regular"
 
 
 class ColumnRow(NamedTuple):
@@ -34,11 +44,11 @@ class ColumnRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of killrvideo.cql. `kind` is one of Cassandra's words: partition_key, clustering, static, regular."""
+    """A column of killrvideo.cql."""
 
     name: str
     type: str
-    kind: str
+    kind: ColumnKind
 
 
 @dataclass(frozen=True)
@@ -64,8 +74,8 @@ class Table:
         statements = []
         for column in self.columns:
             row = there.get(column.name)
-            if row is None and column.kind in ("regular", "static"):
-                static = " static" if column.kind == "static" else ""
+            if row is None and column.kind in (ColumnKind.REGULAR, ColumnKind.STATIC):
+                static = " static" if column.kind is ColumnKind.STATIC else ""
                 statements.append(
                     f"ALTER TABLE {keyspace}.{self.name} ADD IF NOT EXISTS {column.name} {column.type}{static}"
                 )
@@ -100,15 +110,12 @@ def _table(statement: str) -> Table:
         if not column:
             raise ValueError(f"not a column of {create['name']}: {part}")
         name = column["name"]
-        kind = (
-            "partition_key"
-            if name in partition
-            else "clustering"
-            if name in clustering
-            else "static"
-            if column["static"]
-            else "regular"
-        )
+        if name in partition:
+            kind = ColumnKind.PARTITION_KEY
+        elif name in clustering:
+            kind = ColumnKind.CLUSTERING
+        else:
+            kind = ColumnKind.STATIC if column["static"] else ColumnKind.REGULAR
         columns.append(Column(name, column["type"].replace("varchar", "text"), kind))
     return Table(create["name"], tuple(columns), create["body"].strip(), (create["options"] or "").strip())
 

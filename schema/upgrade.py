@@ -17,7 +17,7 @@ from grpc_discovery.addresses import Address
 from schema.tables import CQL_FILE, ColumnRow, read_tables
 
 INIT_DONE = "kv_init_done"
-"""The keyspace whose presence means to existing tools that the schema is complete."""
+"""Existing tools take the presence of this keyspace to mean that the schema is complete."""
 
 _RETRY_SECONDS = (0.3, 1.0)
 _REFUSALS = (
@@ -47,7 +47,7 @@ _PEER_VERSIONS = Select("SELECT schema_version FROM system.peers_v2", _VersionRo
 
 
 async def apply(settings: Settings, contact_points: list[Address]) -> None:
-    """Create or upgrade the schema in the Cassandra at `contact_points`, waiting for it without end.
+    """Create or upgrade the schema in the Cassandra at `contact_points`, waiting for it without a limit.
 
     For the schema step, and for tests that have a Cassandra of their own. The keyspace is settings.cassandra.keyspace. When it returns, the
     nodes agree and the keyspace kv_init_done exists. Raises SchemaMismatch when adding columns cannot make a table match, DatabaseError
@@ -75,7 +75,7 @@ async def apply(settings: Settings, contact_points: list[Address]) -> None:
 async def wait_for_cassandra(
     settings: Settings, contact_points: list[Address], keyspace: str | None = None
 ) -> Database:
-    """A session with the Cassandra at `contact_points`. Waits without end, and logs once for each reason to wait."""
+    """A session with the Cassandra at `contact_points`. Waits without a limit, and logs once for each reason."""
     # Tables are created through the driver with the longest record of doing so, whichever the services use.
     patient = settings.replace(database_timeout=_STATEMENT_SECONDS, cassandra_driver="cassandra-driver")
     reason = ""
