@@ -30,7 +30,7 @@ def misspelled(prefix: str, settings: Iterable[str], environment: Mapping[str, s
         if variable.startswith(prefix) and (name in known or _is_of_kubernetes(name, value)):
             continue
         if nearest := get_close_matches(name.upper(), known, 1, _MIN_LIKENESS):
-            sentences.append(f"{variable} is no setting and is ignored; is {prefix}{nearest[0]} meant?")
+            sentences.append(f"{variable} is not a setting and is ignored; did you mean {prefix}{nearest[0]}?")
     return sentences
 
 

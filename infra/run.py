@@ -100,7 +100,9 @@ async def _until_all_serve(machine: Machine, fleet: Fleet) -> list[Seen]:
             cassandra = True
             say("Cassandra answers")
         if waiting.is_long:
-            waiting.show(machine.reasons(absent) if cassandra else f"Cassandra; its log is {machine.cassandra.log}")
+            waiting.show(
+                machine.reasons(absent) if cassandra else "Cassandra; `make logs SERVICE=cassandra` shows what it does"
+            )
         await asyncio.sleep(_LOOK_SECONDS if waiting.is_long else _FIRST_LOOKS_SECONDS)
     return seen
 

@@ -30,7 +30,7 @@ def told(name: str, value: str = "x") -> list[str]:
     ],
 )
 def test_a_misspelt_name_is_told_with_the_nearest_right_one(name: str, meant: str) -> None:
-    assert told(name) == [f"{name} is no setting and is ignored; is {meant} meant?"]
+    assert told(name) == [f"{name} is not a setting and is ignored; did you mean {meant}?"]
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,5 @@ def test_every_process_of_ours_says_so_once_at_its_start(module: str) -> None:
         timeout=60,
     )
     assert done.returncode == 2
-    assert done.stderr.count("KILLRVIDEO_ETDC is no setting and is ignored; is KILLRVIDEO_ETCD meant?") == 1
+    assert done.stderr.count("KILLRVIDEO_ETDC is not a setting and is ignored; did you mean KILLRVIDEO_ETCD?") == 1
     assert "wrong setting KILLRVIDEO_TTL='long'" in done.stderr
