@@ -201,7 +201,7 @@ async def instances(folder: Path) -> dict[str, Chart]:
     with Etcd(folder, free_port()) as etcd:
         settings = Settings.load(etcd=etcd.address, discovery="etcd-v2", ttl=600, client_max_endpoints=INSTANCES[-1])
         registry = await open_registry(settings.registry)
-        search_calls, calling, registered = [], [], 0
+        resolving, calling, registered = [], [], 0
         async with aclosing(_instances()) as addresses:  # type: ignore[type-var]
             for wanted in INSTANCES:
                 while registered < wanted:
@@ -213,11 +213,11 @@ async def instances(folder: Path) -> dict[str, Chart]:
                     pool = services.pool("CommentsService")
                     while sum(endpoint.health is Health.SERVING for endpoint in pool.endpoints.values()) < wanted:
                         await pool.wait_for_change(1)
-                    search_calls.append((f"{wanted} instances", (time.perf_counter() - began) * 1000))
+                    resolving.append((f"{wanted} instances", (time.perf_counter() - began) * 1000))
                     request = comments_pb2.GetVideoCommentsRequest(page_size=PAGE)
                     calling.append((f"{wanted} instances", await milliseconds(lambda: services.comments.GetVideoComments(request))))  # noqa: B023  # fmt: skip
         await registry.close()
-    return {"A caller knows all instances and that they serve, ms": search_calls, "A call that is answered at once, ms": calling}  # fmt: skip
+    return {"A caller knows all instances and that they serve, ms": resolving, "A call that is answered at once, ms": calling}  # fmt: skip
 
 
 ON_CASSANDRA = {
