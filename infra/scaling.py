@@ -6,10 +6,9 @@ import time
 from infra import machine
 from infra.errors import InfraError
 from infra.fleet import SERVICES, Fleet
-from infra.own_socket import require_own
 from infra.progress import say
 from infra.settings import InfraSettings
-from infra.supervision import SOCKET, Slot, Supervisor, base_ports
+from infra.supervision import Slot, Supervisor, base_ports
 from infra.supervisord_conf import MAX_INSTANCES
 from infra.waiting import Waiting
 
@@ -25,7 +24,7 @@ def scale(slug: str, number: str) -> int:
             f"N={number} is not a number from 0 to {MAX_INSTANCES}, as in `make scale SERVICE=comments N=4`"
         )
     settings = machine.settings_of_what_runs()
-    supervisor = _supervisor()
+    supervisor = Supervisor()
     slots = [slot for slot in supervisor.slots() if slot.slug == slug]
     up = [slot for slot in slots if slot.up]
     idle = [slot for slot in slots if slot.down]
@@ -47,7 +46,7 @@ def rolling_restart(chosen: str) -> int:
     if chosen:
         _require_service(chosen)
     settings = machine.settings_of_what_runs()
-    supervisor = _supervisor()
+    supervisor = Supervisor()
     for slug in [chosen] if chosen else SERVICES:
         slots = [slot for slot in supervisor.slots() if slot.slug == slug]
         up = [slot for slot in slots if slot.up]
@@ -86,11 +85,6 @@ async def _until_serving(settings: InfraSettings, slots: list[Slot]) -> None:
             if waiting:
                 progress.show(names)
             await asyncio.sleep(0.2)
-
-
-def _supervisor() -> Supervisor:
-    require_own(SOCKET)
-    return Supervisor()
 
 
 def _require_service(slug: str) -> None:

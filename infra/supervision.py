@@ -13,6 +13,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from common.catalogue import SERVICES
 from infra.errors import InfraError
 from infra.layout import LOCAL
+from infra.own_socket import require_own
 from infra.supervisord_conf import GROUP, render
 
 # In /tmp because the path of a socket may have no more than 107 characters; named after .local/ so that each checkout has its own.
@@ -92,6 +93,7 @@ class Supervisor:
                 time.sleep(0.1)
 
     def _ask(self, method: str, *arguments: object) -> Any:
+        require_own(self._socket)
         # A transport of its own for each request: one that has failed once cannot be used again.
         server = xmlrpc.client.ServerProxy("http://127.0.0.1", SupervisorTransport(serverurl=f"unix://{self._socket}"))
         try:

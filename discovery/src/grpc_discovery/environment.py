@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 _REASONS = {
     "value_error": "{error}",
     "int_parsing": "is not a whole number",
+    "int_parsing_size": "is not a whole number of a usual size",
     "float_parsing": "is not a number",
     "bool_parsing": "is neither true nor false",
     "greater_than_equal": "must be at least {ge:g}",

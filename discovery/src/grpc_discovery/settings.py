@@ -58,7 +58,7 @@ class TlsFiles(Section):
         if (self.certificate is None) != (self.key is None):
             raise ValueError(f"{variables['certificate']} and {variables['key']} go together")
         for name, path in self:
-            if path and not path.is_file():
+            if path and not os.path.isfile(path):
                 raise ValueError(f"{variables[name]} names no file: {path}")
             if path and not os.access(path, os.R_OK):
                 raise ValueError(f"{variables[name]} cannot be read by this user: {path}")

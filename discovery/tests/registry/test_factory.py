@@ -3,10 +3,11 @@
 import asyncio
 import logging
 
+import grpc
 import pytest
 
 from discovery.tests.waiting import eventually
-from grpc_discovery import Settings, open_registry
+from grpc_discovery import Discovery, Settings, open_registry
 
 
 class Answering:
@@ -46,3 +47,11 @@ async def test_what_is_waited_for_is_told_once_for_each_reason(caplog: pytest.Lo
         async with asyncio.timeout(5):
             await (await opening).close()
         assert "etcd offers its v2 keys" in caplog.text
+
+
+async def test_a_caller_is_told_which_etcd_has_not_answered_yet() -> None:
+    settings = Settings.from_environment("TEST_", {}, etcd="127.0.0.1:1")
+    async with Discovery(settings) as discovery:
+        channel = discovery.channel("acme.greeter.v1.Greeter")
+        with pytest.raises(grpc.aio.AioRpcError, match=r"etcd at 127\.0\.0\.1:1 has not answered yet"):
+            await channel.unary_unary("/acme.greeter.v1.Greeter/Greet")(b"", timeout=0.5)

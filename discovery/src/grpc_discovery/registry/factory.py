@@ -60,6 +60,8 @@ class OpeningRegistry:
     def __init__(self, settings: RegistrySettings) -> None:
         self._opened: Registry | None = None
         self.problem = "it is being opened"
+        if settings.kind.startswith(("auto", "etcd")):
+            self.problem = f"etcd at {settings.etcd.addresses} has not answered yet"
         """Why it is not open; empty when it is."""
         self._opening = asyncio.create_task(self._open(settings), name="open the registry")
 
