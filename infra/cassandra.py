@@ -51,7 +51,7 @@ OPENS = (
 
 
 @dataclass(frozen=True)
-class CassandraTls:
+class NodeTls:
     """A PKCS12 or JKS file with the certificate and key that Cassandra shows its clients."""
 
     keystore: Path
@@ -72,7 +72,7 @@ class Cassandra(Process):
         heap_mb: int = 512,
         auto_bootstrap: bool = False,
         login: Login | None = None,
-        tls: CassandraTls | None = None,
+        tls: NodeTls | None = None,
         jars: Path = CASSANDRA_JARS,
     ) -> None:
         """Describe a node; nothing is started.
@@ -166,7 +166,7 @@ def _settings_of_login(login: Login | None) -> dict[str, str]:
     }
 
 
-def _settings_of_tls(tls: CassandraTls | None) -> dict[str, str]:
+def _settings_of_tls(tls: NodeTls | None) -> dict[str, str]:
     """The values of cassandra.yaml that decide whether clients are served with TLS."""
     return {
         "tls": _yaml(tls is not None),

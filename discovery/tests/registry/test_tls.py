@@ -9,7 +9,7 @@ from grpc_discovery.registry.etcd_v3 import EtcdV3
 from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import RegistryUnavailable
 from grpc_discovery.settings import Settings
-from infra.etcd import Etcd, EtcdTls
+from infra.etcd import Etcd, MemberTls
 from infra.ports import free_port
 from tests.security.certificates import Authority
 
@@ -22,7 +22,7 @@ async def test_the_registry_shows_its_certificate_and_checks_that_of_etcd(discov
         (tmp_path / name).mkdir()
     authority, stranger = Authority(tmp_path / "ours", "ours"), Authority(tmp_path / "theirs", "theirs")
     served, shown = authority.sign("etcd"), authority.sign("caller")
-    tls = EtcdTls(served.certificate, served.key, authority.certificate)
+    tls = MemberTls(served.certificate, served.key, authority.certificate)
     with Etcd(tmp_path / "etcd", free_port(), tls=tls) as etcd:
         values = {
             "etcd": etcd.address,

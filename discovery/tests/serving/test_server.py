@@ -15,7 +15,7 @@ from greeter_pb2_grpc import GreeterServicer, GreeterStub, add_GreeterServicer_t
 from grpc_discovery import Settings
 from grpc_discovery.addresses import own_address
 from grpc_discovery.serving import server as serving_server
-from grpc_discovery.serving.health import Health
+from grpc_discovery.serving.health import ProcessHealth
 from grpc_discovery.serving.server import PortTaken, advertised_address, bind, new_server, refuse_taken_port
 from infra.ports import free_port
 
@@ -31,7 +31,7 @@ async def test_only_health_has_a_queue_of_its_own() -> None:
     inner: Any = server
     inner._server = _Spy(inner._server, registered)
     add_GreeterServicer_to_server(GreeterServicer(), server)
-    await Health(["acme.greeter.v1.Greeter"]).add_to(server)
+    await ProcessHealth(["acme.greeter.v1.Greeter"]).add_to(server)
     assert registered
     assert {method.split("/")[1] for method in registered} == {"grpc.health.v1.Health"}
 
@@ -62,7 +62,7 @@ async def test_health_is_answered_before_the_calls_that_wait() -> None:
 
     server, _ = new_server(_settings(), "greeter")
     add_GreeterServicer_to_server(Laborious(), server)
-    await Health(["acme.greeter.v1.Greeter"]).add_to(server)
+    await ProcessHealth(["acme.greeter.v1.Greeter"]).add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -97,7 +97,7 @@ async def test_all_interfaces_are_those_of_ipv4_too() -> None:
     settings, port = _settings(listen_host="::"), free_port()
     refuse_taken_port(settings, port)
     server, _ = new_server(settings, "greeter")
-    health = Health(["acme.greeter.v1.Greeter"])
+    health = ProcessHealth(["acme.greeter.v1.Greeter"])
     await health.add_to(server)
     bind(server, settings, port)
     await server.start()
@@ -111,7 +111,7 @@ async def test_all_interfaces_are_those_of_ipv4_too() -> None:
 
 async def test_the_whole_serves_when_all_services_do_and_a_check_tells_since_when() -> None:
     server, _ = new_server(_settings(), "greeter")
-    health = Health(["a.One", "a.Other"])
+    health = ProcessHealth(["a.One", "a.Other"])
     await health.add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

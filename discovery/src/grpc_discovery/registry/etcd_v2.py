@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import etcd
 
-from grpc_discovery.registry.etcd_v2_client import Members, authorization, in_daemon_thread
+from grpc_discovery.registry.etcd_v2_client import EtcdV2Members, authorization, in_daemon_thread
 from grpc_discovery.registry.interface import Instances, Names, RegistryUnavailable
 from grpc_discovery.registry.paths import Settling, directory_of, is_service_name, path_of
 from grpc_discovery.registry.sweeper import Sweeper
@@ -45,7 +45,7 @@ class EtcdV2:
         asked, tls = settings.etcd, settings.etcd.tls
         self._root = settings.root
         self._has_user = asked.user is not None
-        self._members = Members(asked, _REQUEST_WITH_USER_SECONDS if self._has_user else _REQUEST_SECONDS)
+        self._members = EtcdV2Members(asked, _REQUEST_WITH_USER_SECONDS if self._has_user else _REQUEST_SECONDS)
         self._following: _Following | None = None
         self._sweeper = Sweeper(
             {
@@ -159,7 +159,7 @@ class _Following:
     Where etcd has users it hashes a password at every request, so seven watches would cost seven times as much as one.
     """
 
-    def __init__(self, members: Members, root: str, *, has_user: bool) -> None:
+    def __init__(self, members: EtcdV2Members, root: str, *, has_user: bool) -> None:
         self.services: dict[str, Instances] | None = None  # a new object with each reading
         self.failure: Exception | None = None
         self.changed = asyncio.Condition()

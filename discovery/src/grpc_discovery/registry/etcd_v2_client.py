@@ -67,7 +67,7 @@ def authorization(user: tuple[str, str] | None) -> dict[str, str]:
     return urllib3.make_headers(basic_auth=":".join(user).encode(errors="surrogateescape").decode("latin-1"))
 
 
-class Members:
+class EtcdV2Members:
     """All members of one etcd."""
 
     def __init__(self, settings: EtcdSettings, seconds: float) -> None:

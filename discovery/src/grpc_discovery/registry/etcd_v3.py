@@ -13,7 +13,7 @@ import grpc
 from grpc import aio
 
 from grpc_discovery.protos import etcd_pb2 as etcd
-from grpc_discovery.registry.etcd_v3_client import Members, Session
+from grpc_discovery.registry.etcd_v3_client import EtcdV3Members, Session
 from grpc_discovery.registry.interface import Instances, Names
 from grpc_discovery.registry.paths import Settling, directory_of, is_service_name, path_of
 from grpc_discovery.settings import RegistrySettings
@@ -27,7 +27,7 @@ class EtcdV3:
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._root = settings.root
-        self._members = Members(settings.etcd)
+        self._members = EtcdV3Members(settings.etcd)
         self._leases: dict[str, int] = {}
 
     async def advertise(self, service: str, instance: str, address: str, ttl: float) -> None:

@@ -158,7 +158,7 @@ def tokens_of(settings: EtcdSettings) -> Tokens | None:
     return tokens
 
 
-class Members:
+class EtcdV3Members:
     """All members of one etcd, each over a channel of its own. To be made in a running loop."""
 
     def __init__(self, settings: EtcdSettings) -> None:

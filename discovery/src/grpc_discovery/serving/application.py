@@ -23,7 +23,7 @@ from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import Registry
 from grpc_discovery.serving.dependencies import Dependency, Follower
 from grpc_discovery.serving.handlers import check_servicer
-from grpc_discovery.serving.life import Life, Service, TaskEnded
+from grpc_discovery.serving.life import AddedService, Life, TaskEnded
 from grpc_discovery.serving.server import PortTaken, refuse_taken_port
 from grpc_discovery.settings import Settings
 
@@ -54,7 +54,7 @@ class Application:
         self.name = name
         self._given_settings, self._given_registry, self._registry = settings, registry, registry
         self._domain, self._default_port, self._quiet = domain or name, default_port, tuple(quiet)
-        self._services: list[Service] = []
+        self._services: list[AddedService] = []
         self._followers: dict[int, Follower] = {}
         self._is_program = False
 
@@ -86,7 +86,7 @@ class Application:
             check_servicer(servicer, add_to_server, service_name)
         # Services that share a dependency share its follower.
         needs = [self._followers.setdefault(id(dependency), Follower(dependency)) for dependency in waits_for]
-        self._services.append(Service(service_name, servicer, add_to_server, needs))
+        self._services.append(AddedService(service_name, servicer, add_to_server, needs))
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then return. Configures logging and takes uvloop where it is installed.

@@ -35,7 +35,7 @@ class _Checks(health.aio.HealthServicer):  # type: ignore[misc,name-defined]  # 
         return await super().Check(request, context)
 
 
-class Health:
+class ProcessHealth:
     """The health of this process. At the begin no service serves."""
 
     def __init__(self, services: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ from grpc_discovery.registry.interface import Registry
 from grpc_discovery.serving.deadlines import finish_shielded
 from grpc_discovery.serving.dependencies import Follower
 from grpc_discovery.serving.handlers import check_servicer
-from grpc_discovery.serving.health import Health, add_reflection
+from grpc_discovery.serving.health import ProcessHealth, add_reflection
 from grpc_discovery.serving.server import advertised_address, bind, new_server
 from grpc_discovery.settings import Settings
 from grpc_discovery.tasks import cancel_and_wait, keep_running
@@ -37,7 +37,7 @@ class TaskEnded(Exception):
 
 
 @dataclass(frozen=True)
-class Service:
+class AddedService:
     """A service of an application."""
 
     full_name: str
@@ -65,13 +65,13 @@ class Service:
 class Life:
     """What one life of a process needs to know, and its parts that are told of changes."""
 
-    def __init__(self, settings: Settings, port: int, domain: str, services: Sequence[Service]) -> None:
+    def __init__(self, settings: Settings, port: int, domain: str, services: Sequence[AddedService]) -> None:
         self._settings, self._port, self._domain, self._services = settings, port, domain, services
         self._names = [settings.registry.name_of(service.full_name) for service in services]
         # Each dependency once, also where services share it.
         self._followers = list(dict.fromkeys(each for service in services for each in service.needs))
         self._address = str(advertised_address(settings, port))
-        self._health = Health(service.full_name for service in services)
+        self._health = ProcessHealth(service.full_name for service in services)
         self._registrations: list[Registration] = []
         self._task_ended = asyncio.Event()
         self._end = ""
