@@ -60,14 +60,8 @@ class Counts(NamedTuple):
 
     def packed(self) -> int:
         """One number below 2^52: five times 8 bits, and 12 for the length of a description. What is larger is held at the maximum."""
-        return (
-            min(self.in_name, _MAX_COUNT) << _IN_NAME
-            | min(self.in_tags, _MAX_COUNT) << _IN_TAGS
-            | min(self.name_length, _MAX_COUNT) << _NAME_LENGTH
-            | min(self.tags_length, _MAX_COUNT) << _TAGS_LENGTH
-            | min(self.description_length, _MAX_DESCRIPTION_LENGTH) << _DESCRIPTION_LENGTH
-            | min(self.in_description, _MAX_COUNT)
-        )
+        occurrences = _packed_occurrences(self.in_name, self.in_tags, self.in_description)
+        return occurrences | _packed_lengths(self.name_length, self.tags_length, self.description_length)
 
     @classmethod
     def unpacked(cls, packed: int) -> "Counts":
@@ -85,6 +79,18 @@ class Counts(NamedTuple):
 # The lowest bit of each count in the number.
 _IN_NAME, _IN_TAGS, _NAME_LENGTH, _TAGS_LENGTH, _DESCRIPTION_LENGTH = 44, 36, 28, 20, 8
 _MAX_COUNT, _MAX_DESCRIPTION_LENGTH = (1 << 8) - 1, (1 << 12) - 1
+
+
+def _packed_occurrences(in_name: int, in_tags: int, in_description: int) -> int:
+    return min(in_name, _MAX_COUNT) << _IN_NAME | min(in_tags, _MAX_COUNT) << _IN_TAGS | min(in_description, _MAX_COUNT)
+
+
+def _packed_lengths(name: int, tags: int, description: int) -> int:
+    return (
+        min(name, _MAX_COUNT) << _NAME_LENGTH
+        | min(tags, _MAX_COUNT) << _TAGS_LENGTH
+        | min(description, _MAX_DESCRIPTION_LENGTH) << _DESCRIPTION_LENGTH
+    )
 
 
 class Analysis(NamedTuple):
@@ -109,15 +115,12 @@ def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
     in_name, in_tags = _field([name], True), _field(tags, True)
     in_description = _field([description], False)
     terms = in_name.occurrences.keys() | in_tags.occurrences.keys() | in_description.occurrences.keys()
+    lengths = _packed_lengths(in_name.length, in_tags.length, in_description.length)
     counts = {
-        term: Counts(
-            in_name.occurrences.get(term, 0),
-            in_tags.occurrences.get(term, 0),
-            in_description.occurrences.get(term, 0),
-            in_name.length,
-            in_tags.length,
-            in_description.length,
-        ).packed()
+        term: lengths
+        | _packed_occurrences(
+            in_name.occurrences.get(term, 0), in_tags.occurrences.get(term, 0), in_description.occurrences.get(term, 0)
+        )
         for term in terms
     }
     shown = frozenset(in_name.spellings | in_tags.spellings)
@@ -191,8 +194,7 @@ def weight(packed: int) -> int:
 
 def in_name_or_tags(packed: int) -> bool:
     """Whether a word is in the name or a tag, and not only in the description."""
-    counts = Counts.unpacked(packed)
-    return bool(counts.in_name or counts.in_tags)
+    return packed >> _IN_TAGS != 0  # the two highest counts
 
 
 def lengths(packed: int) -> Lengths:

@@ -58,6 +58,7 @@ COUNTS = st.builds(Counts, *[st.integers(0, 255)] * 5, st.integers(0, 4095))
 @given(COUNTS)
 def test_counts_are_the_same_after_packing(counts: Counts) -> None:
     assert Counts.unpacked(counts.packed()) == counts
+    assert in_name_or_tags(counts.packed()) == bool(counts.in_name or counts.in_tags)
 
 
 @given(COUNTS, AVERAGES)
