@@ -18,7 +18,21 @@ class KilledAt:
     def __init__(self, database: Database, number: int, after: bool) -> None:
         self._database, self._number, self._after = database, number, after
         self._writes = 0
+        self._sent: set[asyncio.Future[Any]] = set()
         self.killed = asyncio.Event()
+
+    async def settled(self) -> None:
+        """Wait until the database has done what was sent before the kill, within ten seconds."""
+        await asyncio.wait_for(self.killed.wait(), 10)
+        if self._sent:
+            _, late = await asyncio.wait(self._sent, timeout=10)
+            assert not late
+
+    async def _send(self, call: Awaitable[Any]) -> Any:
+        sent = asyncio.ensure_future(call)
+        self._sent.add(sent)
+        sent.add_done_callback(self._sent.discard)
+        return await asyncio.shield(sent)  # who sent it may be gone before it is done
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._database, name)
@@ -30,9 +44,9 @@ class KilledAt:
                 return await method(*values)
             number, self._writes = self._writes, self._writes + 1
             if number != self._number:
-                return await method(*values)
+                return await self._send(method(*values))
             if self._after:
-                await method(*values)
+                await self._send(method(*values))
             self.killed.set()
             raise Killed
 

@@ -100,7 +100,7 @@ async def test_killed_at_any_step_the_totals_equal_the_rows_and_a_retry_counts_o
     killed = KilledAt(database, number, after)
     call = asyncio.ensure_future(Tally(RatingsRepository(killed)).rate(video, user, 5))  # type: ignore[arg-type]  # passes on
     # The four writes of a rating: the hint, the batch, the counters, the mark.
-    await asyncio.wait_for(killed.killed.wait(), 10)
+    await killed.settled()
     call.cancel()
     await asyncio.wait([call])
     assert await tally.totals(video) == rows_of(cql, video)
