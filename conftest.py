@@ -19,6 +19,9 @@ settings.load_profile("busy machine")
 WITH_PROCESSES = ("chaos", "database", "processes", "repositories", "scenarios", "schema", "security")
 """Folders whose tests all carry the mark."""
 
+FAST = "not processes"
+"""What `make test-fast` selects."""
+
 _start = subprocess.Popen.__init__
 _gate = SimpleNamespace(is_open=True)
 
@@ -30,6 +33,11 @@ def _start_if_allowed(self: subprocess.Popen[Any], *arguments: Any, **options: A
 
 
 subprocess.Popen.__init__ = _start_if_allowed  # type: ignore[method-assign]  # for the tests of this run
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what the fast gear would leave out."""
+    return True if config.option.markexpr == FAST and collection_path.name in WITH_PROCESSES else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -50,7 +50,7 @@ def _set_up() -> int:
 
 def _test_fast(arguments: str) -> int:
     # Four at once also on two processors: most of these tests wait.
-    fast = ["-m", "pytest", "-m", "not processes", "--numprocesses", "4"]
+    fast = ["-m", "pytest", "-m", "not processes", "--numprocesses", "4", "--dist", "worksteal"]
     os.execv(PYTHON, [str(PYTHON), *fast, *shlex.split(arguments)])
 
 
