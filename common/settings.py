@@ -8,7 +8,6 @@ KILLRVIDEO_DSE_PASSWORD_FILE=/run/secrets/password stands for KILLRVIDEO_DSE_PAS
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
@@ -20,7 +19,6 @@ from common.setting_names import misspelled
 from grpc_discovery import Section, setting
 from grpc_discovery import Settings as LibrarySettings
 from grpc_discovery.addresses import Address, parse_address, parse_addresses, parse_host
-from grpc_discovery.environment import leaves, variable_of
 from grpc_discovery.settings import AdvertiseSettings as LibraryAdvertiseSettings
 from grpc_discovery.settings import DnsSettings as LibraryDnsSettings
 from grpc_discovery.settings import EtcdSettings as LibraryEtcdSettings
@@ -240,14 +238,6 @@ class Settings(LibrarySettings):
                 _told.add(sentence)
                 print(sentence, file=sys.stderr, flush=True)
         return super().load(prefix, **values)
-
-    @classmethod
-    def variables(cls) -> Iterator[str]:
-        """The names of all settings without the prefix, also those of the files that hold a secret."""
-        for _, field in leaves(cls):
-            yield variable_of(field)
-            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["secret_file"]:
-                yield f"{variable_of(field)}_FILE"
 
     @classmethod
     def prepare(cls, given: dict[str, object]) -> dict[str, object]:

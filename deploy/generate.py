@@ -12,16 +12,13 @@ from pathlib import Path
 
 from common.catalogue import SERVICES
 from deploy import templates
-from deploy.settings_table import BEGIN as BEGIN_TABLE
-from deploy.settings_table import END as END_TABLE
-from deploy.settings_table import TABLES, with_table
+from deploy.settings_table import settings_tables
 from infra import supervisord_conf
 from infra.layout import ROOT
 
 BEGIN = "# Begin: written by `make generate` from common/catalogue.py; edit that."
 END = "# End of what `make generate` writes."
-
-_BLOCK = re.compile(rf"(^ *{re.escape(BEGIN)}\n).*?(^ *{re.escape(END)}\n)", re.MULTILINE | re.DOTALL)
+BEGIN_TABLE, END_TABLE = "<!-- settings -->", "<!-- end of settings -->"
 
 
 class MarksMissing(Exception):
@@ -54,27 +51,25 @@ def marked_parts() -> dict[str, str]:
     }
 
 
-def with_part(text: str, part: str) -> str:
+def with_part(text: str, part: str, begin: str = BEGIN, end: str = END) -> str:
     """`text` with `part` between its marks. Raises MarksMissing unless there is exactly one pair of them."""
-    changed, count = _BLOCK.subn(lambda marks: f"{marks[1]}{part}{marks[2]}", text)
+    block = re.compile(rf"(^ *{re.escape(begin)}\n).*?(^ *{re.escape(end)}\n)", re.MULTILINE | re.DOTALL)
+    changed, count = block.subn(lambda marks: f"{marks[1]}{part}{marks[2]}", text)
     if count != 1:
-        raise MarksMissing(f"there must be one pair of marks, and there are {count}:\n{BEGIN}\n{END}")
+        raise MarksMissing(f"there must be one pair of marks, and there are {count}:\n{begin}\n{end}")
     return changed
 
 
 def expected(root: Path) -> dict[Path, str]:
     """What every generated file below `root` should hold. Raises MarksMissing, which names the file."""
     files = {root / name: text for name, text in whole_files().items()}
-    for name, part in marked_parts().items():
+    parts = [(name, part, BEGIN, END) for name, part in marked_parts().items()]
+    parts += [(name, table, BEGIN_TABLE, END_TABLE) for name, table in settings_tables().items()]
+    for name, *part in parts:
         try:
-            files[root / name] = with_part((root / name).read_text(encoding="utf-8"), part)
+            files[root / name] = with_part((root / name).read_text(encoding="utf-8"), *part)
         except MarksMissing as error:
             raise MarksMissing(f"{name}: {error}") from None
-    for name, (settings, prefix) in TABLES.items():
-        try:
-            files[root / name] = with_table((root / name).read_text(encoding="utf-8"), settings, prefix)
-        except ValueError:
-            raise MarksMissing(f"{name}: there must be one pair of marks: {BEGIN_TABLE!r}, {END_TABLE!r}") from None
     return files
 
 
@@ -95,7 +90,10 @@ def left_over(root: Path) -> list[Path]:
 
 def main() -> None:
     """Write the generated files, or with --check compare them with what is there."""
-    stale, superfluous = differing(ROOT), left_over(ROOT)
+    try:
+        stale, superfluous = differing(ROOT), left_over(ROOT)
+    except MarksMissing as error:
+        sys.exit(str(error))
     if sys.argv[1:] == ["--check"]:
         if stale:
             names = ", ".join(str(path.relative_to(ROOT)) for path in stale)

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from common.catalogue import SERVICES, SHARED_PORT
 from grpc_discovery.addresses import Address, is_unspecified, parse_host
+from infra.lock import environment_of
 
 PORTS = {"services": SHARED_PORT} | {known.module: known.port for known in SERVICES.values()}
 _SECONDS = 3.0
@@ -52,8 +53,7 @@ def running(processes: Path = Path("/proc")) -> Iterator[Running]:
         try:
             command = (folder / "cmdline").read_text().split("\0")
             if "-m" in command and (module := command[command.index("-m") + 1]) in PORTS:
-                pairs = (folder / "environ").read_text().split("\0")
-                yield Running(module, dict(pair.split("=", 1) for pair in pairs if "=" in pair))
+                yield Running(module, environment_of(folder))
         except (OSError, IndexError):
             continue  # it has ended meanwhile, or is another's
 

@@ -7,19 +7,13 @@ import grpc_discovery
 from common.settings import PREFIX, Settings
 from grpc_discovery.environment import leaves, variable_of
 
-TABLES: dict[str, tuple[type[grpc_discovery.Settings], str]] = {
-    "docs/settings.md": (Settings, PREFIX),
-    "discovery/README.md": (grpc_discovery.Settings, ""),
-}
-"""The pages, by their paths in the checkout, and for each the settings and the prefix that its table shows."""
-BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
 
-
-def with_table(text: str, settings: type[grpc_discovery.Settings], prefix: str) -> str:
-    """`text` with the table as the settings are now, between its two marks. Raises ValueError unless there is one pair of them."""
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    return head + BEGIN + _table(settings, prefix) + END + tail
+def settings_tables() -> dict[str, str]:
+    """The tables by the paths of their pages in the checkout."""
+    return {
+        "docs/settings.md": _table(Settings, PREFIX),
+        "discovery/README.md": _table(grpc_discovery.Settings, ""),
+    }
 
 
 def _table(settings: type[grpc_discovery.Settings], prefix: str) -> str:

@@ -66,9 +66,9 @@ def require_no_older_one() -> None:
         raise _runs_already(pid)
 
 
-def environment_of(pid: int) -> dict[str, str]:
-    """The environment that a process was started with. Raises OSError when it has ended or is another user's."""
-    text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="surrogateescape")
+def environment_of(process: Path) -> dict[str, str]:
+    """The environment that a process was started with, by its folder in /proc. Raises OSError when it has ended or is another user's."""
+    text = (process / "environ").read_bytes().decode(errors="surrogateescape")
     return dict(pair.split("=", 1) for pair in text.split("\0") if "=" in pair)
 
 
@@ -85,7 +85,7 @@ def _without_its_lock() -> int | None:
             if pid == os.getpid() or command[1:4] != [b"-m", b"infra", b"run"]:
                 continue
             checkout = (folder / "cwd").resolve(strict=True)
-            local = environment_of(pid).get("KILLRVIDEO_LOCAL") or ROOT / ".local"
+            local = environment_of(folder).get("KILLRVIDEO_LOCAL") or ROOT / ".local"
         except OSError:  # it has ended, or is another user's
             continue
         if checkout == ROOT and (checkout / local) == LOCAL:

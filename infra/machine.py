@@ -150,7 +150,7 @@ def settings_of_what_runs() -> InfraSettings:
     """The settings with which the running system was started. Prints where this command's differ; raises InfraError when nothing runs."""
     ours, pid = load_settings(), require_running()
     try:
-        theirs = environment_of(pid)
+        theirs = environment_of(Path(f"/proc/{pid}"))
     except OSError:
         return ours
     different = {

@@ -64,8 +64,8 @@ async def apply(settings: Settings, contact_points: list[Address]) -> None:
                     refusals += 1
                     if refusals == _REFUSALS:
                         raise
-                if explained(error, contact_points) != reason:
-                    reason = explained(error, contact_points)
+                if (latest := explained(error, contact_points)) != reason:
+                    reason = latest
                     _log.info("the schema step will try again: %s", reason)
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
     finally:

@@ -46,8 +46,8 @@ async def wait_for_database(
             points = settings.contact_points or await _advertised_contact_points(registry)
             return await _session(settings, points, statements)
         except (Unavailable, RegistryUnavailable, DatabaseError) as error:
-            if explained(error, points) != reason:
-                reason = explained(error, points)
+            if (latest := explained(error, points)) != reason:
+                reason = latest
                 _log.info("waiting for Cassandra: %s", reason)
         await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 

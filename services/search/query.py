@@ -92,7 +92,7 @@ class QueryPlanner:
 
     async def plan(self, query: str) -> PlannedQuery:
         """The plan of a query that is asked for the first time, with the postings that were read to make it."""
-        asked = query_words(query)
+        asked = _query_words(query)
         rows = _rows_of_a_word(len(asked))
         postings = await self._postings([word.term for word in asked], rows)
         statistics = await self._sampler.statistics()
@@ -131,7 +131,7 @@ class QueryPlanner:
         return sorted(meant - {""})[:MAX_MEANT]
 
 
-def query_words(query: str) -> list[QueryWord]:
+def _query_words(query: str) -> list[QueryWord]:
     """The words that a query asks for, in order, each once: without stop words, unless it has nothing else."""
     all_words = folded(query)
     content_words = [word for word in all_words if word not in STOP_WORDS] or all_words

@@ -50,7 +50,7 @@ async def results(
     repository: SearchRepository, query: PlannedQuery, limit: int, after: ResultKey | None
 ) -> list[SearchResult]:
     """Up to `limit` videos that match, best first, behind `after`."""
-    candidates = ranked(query)
+    candidates = _ranked(query)
     if after:
         candidates = [candidate for candidate in candidates if candidate.key.order > after.order]
     found: list[SearchResult] = []
@@ -66,7 +66,7 @@ async def results(
     return found[:limit]
 
 
-def ranked(query: PlannedQuery) -> list[Candidate]:
+def _ranked(query: PlannedQuery) -> list[Candidate]:
     """All videos that the postings tell of, best first."""
     # Thousands of postings go through here: ids are compared as numbers, because comparing UUIDs costs many times as much.
     plan, postings = query

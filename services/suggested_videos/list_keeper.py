@@ -116,7 +116,7 @@ class ListKeeper:
     async def popular_ids(self, make: Make) -> list[UUID]:
         """The popular videos, best first, made again when they are some seconds old."""
         kept = await self._lists.newest_list(POPULAR)
-        if kept is None or age(kept) > _POPULAR_LIVES:
+        if kept is None or _expired(POPULAR, kept):
             kept = await self.keep(POPULAR, "", kept, await make())
         return kept.video_ids or []
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.layout import CASSANDRA_JARS, LAYOUT, ROOT, VENV
+from infra.lock import environment_of
 from infra.ports import free_port, is_free
 from infra.processes import Process, wait_until
 from infra.supervision import base_ports
@@ -82,19 +83,15 @@ class Machine:
 
 
 def _all_processes() -> Iterator[tuple[int, str, dict[str, str]]]:
-    """Process id, command line and KILLRVIDEO_ settings of every process that can be looked at."""
+    """Process id, command line and environment of every process that can be looked at."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            pairs = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+            settings = environment_of(folder)
         except OSError:
             continue
         if line:
-            yield (
-                int(folder.name),
-                line,
-                dict(pair.split("=", 1) for pair in pairs if pair.startswith("KILLRVIDEO_") and "=" in pair),
-            )
+            yield int(folder.name), line, settings
 
 
 def free_offset() -> int:

@@ -74,6 +74,11 @@ def printed(folder: Path, code: int, *words: object, **settings: str) -> str:
     return process.log_text()
 
 
+def refused(workload: Path, folder: Path, services: str) -> str:
+    """What `python -m loadtest run` prints where it does not run against `services`, a fixed list; it has to end with 2."""
+    return printed(folder, 2, "run", workload, KILLRVIDEO_DISCOVERY="static", KILLRVIDEO_STATIC_SERVICES=services)
+
+
 def summary(folder: Path) -> Any:
     """The figures of a report."""
     return json.loads((folder / "summary.json").read_text())
@@ -137,14 +142,7 @@ class TestARun:
 
     @pytest.mark.processes
     def test_services_on_other_machines_are_refused(self, workload: Path, tmp_path: Path) -> None:
-        output = printed(
-            tmp_path,
-            2,
-            "run",
-            workload,
-            KILLRVIDEO_DISCOVERY="static",
-            KILLRVIDEO_STATIC_SERVICES="CommentsService=192.0.2.1:8101",
-        )
+        output = refused(workload, tmp_path, "CommentsService=192.0.2.1:8101")
         assert (
             "CommentsService is at 192.0.2.1:8101, which is not this machine; --beyond-loopback allows that" in output
         )
@@ -154,14 +152,7 @@ class TestARun:
     def test_a_host_name_or_an_ipv6_address_elsewhere_is_refused_too(
         self, address: str, workload: Path, tmp_path: Path
     ) -> None:
-        output = printed(
-            tmp_path,
-            2,
-            "run",
-            workload,
-            KILLRVIDEO_DISCOVERY="static",
-            KILLRVIDEO_STATIC_SERVICES=f"CommentsService={address}",
-        )
+        output = refused(workload, tmp_path, f"CommentsService={address}")
         assert f"CommentsService is at {address}, which is not this machine" in output
         assert "Traceback" not in output
 
@@ -170,14 +161,7 @@ class TestARun:
     def test_services_on_this_machine_that_do_not_answer_are_reported(
         self, host: str, workload: Path, tmp_path: Path
     ) -> None:
-        output = printed(
-            tmp_path,
-            2,
-            "run",
-            workload,
-            KILLRVIDEO_DISCOVERY="static",
-            KILLRVIDEO_STATIC_SERVICES=f"UserManagementService={host}:{free_port()}",
-        )
+        output = refused(workload, tmp_path, f"UserManagementService={host}:{free_port()}")
         assert "loadtest: the services do not answer (UNAVAILABLE: " in output
         assert "is the system running? `make status` shows it" in output
         assert "Traceback" not in output

@@ -103,6 +103,14 @@ class EnvironmentSettings(Section):
         }
         return type(self).from_environment(self.prefix, {}, **{**kept, **values})
 
+    @classmethod
+    def variables(cls) -> Iterator[str]:
+        """The flat names of all settings, also those of the files that hold a secret."""
+        for _, field in leaves(cls):
+            yield variable_of(field)
+            if _declared(field).get("secret_file"):
+                yield f"{variable_of(field)}_FILE"
+
     def variable(self, name: str) -> str:
         """The environment variable of a flat name, for messages."""
         return f"{self.prefix}{name}"
