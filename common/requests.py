@@ -87,7 +87,7 @@ class RequestReader:
         """How many rows a page is to have, 1 to 1000."""
         return self.integer("page_size", 1, MAX_PAGE_SIZE)
 
-    def cursor(self, tokens: PageTokens, list_key: str, named_by: str = "") -> Cursor | None:
+    def cursor(self, tokens: PageTokens[Cursor], list_key: str, named_by: str = "") -> Cursor | None:
         """Where the last page of the list `list_key` ended, by the request's paging_state; None at the start of the list.
 
         `named_by` is the field that names the list: where that field is wrong, nothing can be said of the token.

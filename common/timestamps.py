@@ -9,6 +9,9 @@ _EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = timedelta(milliseconds=1)
 _MIN_SECONDS = -62_135_596_800  # 0001-01-01, the first that a protobuf Timestamp may hold
 _MAX_SECONDS = 253_402_300_799  # 9999-12-31, the last
+MIN_MS, MAX_MS = _MIN_SECONDS * 1000, _MAX_SECONDS * 1000 + 999
+"""The milliseconds since 1970 that a datetime can hold."""
+
 _GREGORIAN_MS = 12_219_292_800_000  # from 1582-10-15, where version-1 UUIDs begin to count, to 1970
 
 

@@ -1,10 +1,10 @@
 """The calls of CommentsService."""
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from common.ids import cassandra_time_uuid_order, time_uuid_message, uuid_message
-from common.paging import PageTokens, split_page
+from common.paging import PageTokens, Parts, identifier, split_page
 from common.requests import RequestReader
 from common.timestamps import time_uuid_timestamp
 from grpc_discovery import shielded
@@ -20,8 +20,8 @@ class CommentsServicer(CommentsServiceServicer):
 
     def __init__(self, repository: CommentsRepository, paging_key: str) -> None:
         self._repository = repository
-        self._user_page_tokens = PageTokens(paging_key, "GetUserComments")
-        self._video_page_tokens = PageTokens(paging_key, "GetVideoComments")
+        self._user_page_tokens = PageTokens(paging_key, "GetUserComments", _comment_id)
+        self._video_page_tokens = PageTokens(paging_key, "GetVideoComments", _comment_id)
 
     async def CommentOnVideo(
         self, request: messages.CommentOnVideoRequest, context: Any
@@ -84,9 +84,14 @@ class CommentsServicer(CommentsServiceServicer):
         )
 
 
-def _later(start: UUID | None, position: Any) -> tuple[UUID | None, UUID | None]:
+def _comment_id(parts: Parts) -> UUID:
+    """What a token holds: the id of the last comment of a page."""
+    [comment_id] = parts
+    return identifier(comment_id, version=1)
+
+
+def _later(start: UUID | None, after: UUID | None) -> tuple[UUID | None, UUID | None]:
     """Where a list begins: (start, None) or (None, after), whichever of the starting point and the token lies further on."""
-    after = cast(UUID, position[0]) if position else None
     if start and after:
         # Newest first: further on is older. The starting point is inclusive, so at the same comment the token is further on.
         return (start, None) if cassandra_time_uuid_order(start) < cassandra_time_uuid_order(after) else (None, after)

@@ -30,7 +30,15 @@ MIN_CHARACTERS_TO_COMPLETE = 2
 LESS_FREQUENT = 0.9
 """Of the words that may have been meant, each counts so much less than the more frequent one before it."""
 
+MAX_TERM_CHARACTERS, MAX_MEANT_CHARACTERS = 500, 100
+"""A query has at most 500 characters, so no word of it has more. Corrections and completions are shorter, so that a plan fits into a token."""
+
 _MILLION = 1_000_000
+
+MAX_WEIGHT = 500 * 50 * _MILLION
+"""In millionths: a query of 500 characters asks for a word fewer times, and no word is rarer than one video among 10^20."""
+
+MAX_AVERAGE_LENGTH = 20_000.0
 
 PostingLists = Mapping[str, Sequence[Posting]]
 """The postings of each term, best first."""
@@ -64,11 +72,35 @@ class Plan(NamedTuple):
 
     @classmethod
     def from_text(cls, text: str) -> "Plan":
-        """The plan that a token carries."""
-        groups, rows, average = json.loads(text)
-        bounded = min(rows, MAX_ROWS_OF_A_WORD)
-        alternatives = tuple(tuple(Alternative(*alternative) for alternative in group) for group in groups)
-        return cls(alternatives, bounded, Lengths(*average))
+        """The plan that a token carries. Raises ValueError unless it is one that `plan` could have made, or reads no more than such a one."""
+        try:
+            groups, rows, average = json.loads(text)
+            plan = cls(
+                tuple(tuple(Alternative(*alternative) for alternative in group) for group in groups),
+                rows,
+                Lengths(*average),
+            )
+        except (TypeError, RecursionError) as error:
+            raise ValueError(f"is no plan: {error}") from error
+        plan._require_bounds()
+        return plan
+
+    def _require_bounds(self) -> None:
+        alternatives = [alternative for group in self.groups for alternative in group]
+        has_corrections = len(alternatives) > len(self.groups)
+        max_rows = min(
+            _rows_of_a_word(len(self.groups)), MAX_ROWS_WHEN_MEANT if has_corrections else MAX_ROWS_OF_A_WORD
+        )
+        if not (
+            1 <= len(self.groups) <= MAX_WORDS
+            and all(1 <= len(group) <= MAX_ALTERNATIVES for group in self.groups)
+            and len(alternatives) <= MAX_WORDS + MAX_MEANT_IN_ALL
+            and _is_integer(self.rows, 1, max_rows)
+            and all(isinstance(term, str) and 0 < len(term) <= MAX_TERM_CHARACTERS for term, _ in alternatives)
+            and all(_is_integer(weight, 0, MAX_WEIGHT) for _, weight in alternatives)
+            and all(isinstance(length, int | float) and 0 <= length <= MAX_AVERAGE_LENGTH for length in self.average)
+        ):
+            raise ValueError("is no plan of this service")
 
     @property
     def terms(self) -> list[str]:
@@ -128,7 +160,7 @@ class QueryPlanner:
         if has_spelling(word) or len(word) == MIN_CHARACTERS_TO_COMPLETE:
             known = await self._repository.spellings(word, MAX_ROWS_OF_A_SPELLING_KEY)
             meant.update(stem(spelling) for spelling in known if one_edit_apart(word, spelling))
-        return sorted(meant - {""})[:MAX_MEANT]
+        return sorted(term for term in meant if 0 < len(term) <= MAX_MEANT_CHARACTERS)[:MAX_MEANT]
 
 
 def _query_words(query: str) -> list[QueryWord]:
@@ -142,6 +174,10 @@ def _query_words(query: str) -> list[QueryWord]:
             times[term] = times.get(term, 0) + 1
             first.setdefault(term, word)
     return [QueryWord(first[term], term, count) for term, count in list(times.items())[:MAX_WORDS]]
+
+
+def _is_integer(value: object, minimum: int, maximum: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum
 
 
 def _rows_of_a_word(number_of_words: int) -> int:

@@ -10,8 +10,11 @@ from uuid import UUID
 from common.timestamps import to_ms
 from language.text import holds_any
 from language.word_index import Scorer
-from services.search.query import PlannedQuery
+from services.search.query import MAX_WEIGHT, MAX_WORDS, PlannedQuery
 from services.search.repository import Posting, SearchRepository, VideoRow
+
+MAX_SCORE = MAX_WEIGHT * MAX_WORDS
+"""The score of a video that matches all words of a query best."""
 
 _SPARE_ROWS = 3
 """Rows read beyond what a page needs, because some videos may be gone."""

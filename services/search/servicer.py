@@ -1,10 +1,9 @@
 """The calls of SearchService."""
 
-from typing import Any, cast
-from uuid import UUID
+from typing import Any
 
 from common.ids import uuid_message
-from common.paging import PageTokens, split_page
+from common.paging import PageTokens, Parts, identifier, integer, split_page, text
 from common.requests import RequestReader
 from common.timestamps import timestamp_message
 from protos import search_pb2 as messages
@@ -12,7 +11,7 @@ from protos.search_pb2_grpc import SearchServiceServicer
 from services.explanation import explain, explanation_wanted
 from services.search.query import Plan, QueryPlanner
 from services.search.repository import SearchRepository
-from services.search.results import ResultKey, SearchResult, results
+from services.search.results import MAX_SCORE, ResultKey, SearchResult, results
 from services.search.suggestions import Suggester
 
 MAX_QUERY_CHARACTERS = 500
@@ -25,13 +24,13 @@ class SearchServicer(SearchServiceServicer):
         self._repository = repository
         self._planner = QueryPlanner(repository)
         self._suggester = Suggester(repository)
-        self._page_tokens = PageTokens(paging_key, "SearchVideos")
+        self._page_tokens = PageTokens(paging_key, "SearchVideos", _plan_and_key)
 
     async def SearchVideos(self, request: messages.SearchVideosRequest, context: Any) -> messages.SearchVideosResponse:
         """A page of the videos that match a query, best first."""
         reader = RequestReader(request)
         query, size = reader.text("query", MAX_QUERY_CHARACTERS), reader.page_size()
-        plan, after = _plan_and_key(reader.cursor(self._page_tokens, query))
+        plan, after = reader.cursor(self._page_tokens, query) or (None, None)
         reader.raise_if_invalid()
         planned = await self._planner.resume(plan) if plan else await self._planner.plan(query)
         page, last = split_page(await results(self._repository, planned, size + 1, after), size)
@@ -54,12 +53,12 @@ class SearchServicer(SearchServiceServicer):
         return messages.GetQuerySuggestionsResponse(query=request.query, suggestions=suggestions)
 
 
-def _plan_and_key(cursor: Any) -> tuple[Plan | None, ResultKey | None]:
-    """The plan that a token carries, and the key behind which the list goes on."""
-    if cursor is None:
-        return None, None
-    tier, score, video_id, plan = cast(tuple[int, int, UUID, str], cursor)
-    return Plan.from_text(plan), ResultKey(tier, score, video_id)
+def _plan_and_key(parts: Parts) -> tuple[Plan, ResultKey]:
+    """What a token holds: the plan of the list, and the key behind which it goes on."""
+    tier, score, video_id, plan = parts
+    return Plan.from_text(text(plan)), ResultKey(
+        integer(tier, 0, 1), integer(score, 0, MAX_SCORE), identifier(video_id)
+    )
 
 
 def _preview(result: SearchResult) -> messages.SearchResultsVideoPreview:

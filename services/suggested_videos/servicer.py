@@ -1,15 +1,16 @@
 """The calls of SuggestedVideoService."""
 
-from typing import Any, cast
+from typing import Any
 
 from common.ids import uuid_message
-from common.paging import PageTokens
+from common.paging import PageTokens, Parts, integer
 from common.requests import RequestReader
-from common.timestamps import from_ms, timestamp_message, to_ms
+from common.timestamps import MAX_MS, MIN_MS, from_ms, timestamp_message, to_ms
 from protos import suggested_videos_pb2 as messages
 from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceServicer
 from services.explanation import explain, explanation_wanted
-from services.suggested_videos.list_keeper import RELATED, ListCursor, Page, PageRequest
+from services.suggested_videos.list_keeper import POPULAR, RELATED, SUGGESTED, ListCursor, Page, PageRequest
+from services.suggested_videos.ranked_list import MAX_LISTED
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import PreviewRow
 
@@ -19,8 +20,8 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
 
     def __init__(self, recommender: Recommender, paging_key: str) -> None:
         self._recommender = recommender
-        self._related_page_tokens = PageTokens(paging_key, "GetRelatedVideos")
-        self._suggested_page_tokens = PageTokens(paging_key, "GetSuggestedForUser")
+        self._related_page_tokens = PageTokens(paging_key, "GetRelatedVideos", _related_cursor)
+        self._suggested_page_tokens = PageTokens(paging_key, "GetSuggestedForUser", _suggested_cursor)
 
     async def GetRelatedVideos(
         self, request: messages.GetRelatedVideosRequest, context: Any
@@ -28,9 +29,8 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
         """A page of the videos like one; none for an unknown video."""
         reader = RequestReader(request)
         video_id, size = reader.uuid("video_id"), reader.page_size()
-        token = cast(tuple[int, int] | None, reader.cursor(self._related_page_tokens, str(video_id), "video_id"))
+        cursor = reader.cursor(self._related_page_tokens, str(video_id), "video_id")
         reader.raise_if_invalid()
-        cursor = ListCursor(RELATED, from_ms(token[0]), token[1]) if token else None
         page = await self._recommender.related(video_id, cursor, PageRequest(size, None, explanation_wanted(context)))
         _explain(page, context)
         return messages.GetRelatedVideosResponse(
@@ -47,9 +47,8 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
         """A page of videos for a person, none that they have rated or submitted; of popular ones for an unknown user."""
         reader = RequestReader(request)
         user_id, size = reader.uuid("user_id"), reader.page_size()
-        token = cast(tuple[str, int, int] | None, reader.cursor(self._suggested_page_tokens, str(user_id), "user_id"))
+        cursor = reader.cursor(self._suggested_page_tokens, str(user_id), "user_id")
         reader.raise_if_invalid()
-        cursor = ListCursor(token[0], from_ms(token[1]), token[2]) if token else None
         wanted = PageRequest(size, user_id, explanation_wanted(context))
         page = await self._recommender.suggested(user_id, cursor, wanted)
         _explain(page, context)
@@ -62,6 +61,18 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
             if page.next
             else "",
         )
+
+
+def _related_cursor(parts: Parts) -> ListCursor:
+    made_ms, offset = parts
+    return ListCursor(RELATED, from_ms(integer(made_ms, MIN_MS, MAX_MS)), integer(offset, 0, MAX_LISTED))
+
+
+def _suggested_cursor(parts: Parts) -> ListCursor:
+    kind, made_ms, offset = parts
+    if kind not in (SUGGESTED, POPULAR.kind):
+        raise ValueError("is no kind of list for a person")
+    return ListCursor(str(kind), from_ms(integer(made_ms, MIN_MS, MAX_MS)), integer(offset, 0, MAX_LISTED))
 
 
 def _preview(row: PreviewRow) -> messages.SuggestedVideoPreview:

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from common.ids import cassandra_uuid_order, uuid_message
-from common.paging import Cursor, PageTokens, split_page
+from common.paging import PageTokens, Parts, identifier, integer, split_page
 from common.requests import RequestReader
-from common.timestamps import from_ms, timestamp_message, to_ms
+from common.timestamps import MAX_MS, MIN_MS, from_ms, timestamp_message, to_ms
 from grpc_discovery import NotFound, shielded
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
@@ -39,8 +39,8 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
     def __init__(self, submissions: Submissions, paging_key: str, latest_days: int) -> None:
         self._submissions = submissions
         self._latest_days = latest_days
-        self._user_page_tokens = PageTokens(paging_key, "GetUserVideoPreviews")
-        self._latest_page_tokens = PageTokens(paging_key, "GetLatestVideoPreviews")
+        self._user_page_tokens = PageTokens(paging_key, "GetUserVideoPreviews", _list_key)
+        self._latest_page_tokens = PageTokens(paging_key, "GetLatestVideoPreviews", _list_key)
 
     async def SubmitYouTubeVideo(
         self, request: messages.SubmitYouTubeVideoRequest, context: Any
@@ -113,7 +113,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         rows, last = split_page(await latest_videos(self._submissions.videos, size + 1, self._latest_days, start), size)
         return messages.GetLatestVideoPreviewsResponse(
             video_previews=[_preview(row, uuid_message(row.video_id), uuid_message(row.user_id)) for row in rows],
-            paging_state=self._latest_page_tokens.write(_LATEST, _cursor(last)) if last else "",
+            paging_state=self._latest_page_tokens.write(_LATEST, _parts(last)) if last else "",
         )
 
     async def GetUserVideoPreviews(
@@ -128,7 +128,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         return messages.GetUserVideoPreviewsResponse(
             user_id=request.user_id,
             video_previews=[_preview(row, uuid_message(row.video_id), request.user_id) for row in rows],
-            paging_state=self._user_page_tokens.write(str(user_id), _cursor(last)) if last else "",
+            paging_state=self._user_page_tokens.write(str(user_id), _parts(last)) if last else "",
         )
 
 
@@ -172,12 +172,16 @@ def _starting_key(reader: RequestReader) -> ListKey | None:
     return ListKey(added_date, video_id) if added_date else None
 
 
-def _start(first: ListKey | None, cursor: Cursor | None) -> Start | None:
+def _list_key(parts: Parts) -> ListKey:
+    """What a token holds: where the last video of a page stands in its list."""
+    added_ms, video_id = parts
+    return ListKey(from_ms(integer(added_ms, MIN_MS, MAX_MS)), identifier(video_id))
+
+
+def _start(first: ListKey | None, last: ListKey | None) -> Start | None:
     """Where a page begins: at the starting point, or behind the last row of the page before, whichever is further down the list."""
-    if cursor is None:
+    if last is None:
         return Start(first, inclusive=True) if first else None
-    added_ms, video_id = cast(tuple[int, UUID], cursor)
-    last = ListKey(from_ms(added_ms), video_id)
     return Start(first, inclusive=True) if first and _order(first) > _order(last) else Start(last, inclusive=False)
 
 
@@ -187,8 +191,8 @@ def _order(key: ListKey) -> tuple[Any, ...]:
     return (newest_first, 1, cassandra_uuid_order(key.video_id)) if key.video_id else (newest_first, 0)
 
 
-def _cursor(row: UserVideoRow | LatestVideoRow) -> Cursor:
-    """What a token holds of the last row of a page."""
+def _parts(row: UserVideoRow | LatestVideoRow) -> Parts:
+    """The parts of the cursor behind a row; `_list_key` reads them."""
     return to_ms(row.added_date), UUID(row.video_id)
 
 
