@@ -48,17 +48,25 @@ _UNSPACED = re.compile(
     "\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
 
-# Of a longer word its beginning stands for all of it: a key of Cassandra holds 65,535 bytes, and no query holds so long a word.
-MAX_TERM = 10_000
+MAX_TERM = 500
+"""Of a longer word its beginning stands for all of it: a query has at most 500 characters, so no query holds a longer word."""
+
+MAX_KNOWN_CHARACTERS = 20_000
+"""Characters that are remembered: some 2 MB."""
 
 
 class _Separators(dict[int, int]):
-    """A table for str.translate that turns whatever is no letter, mark or digit into a space, learning each character once."""
+    """A table for str.translate that turns whatever is no letter, mark or digit into a space.
+
+    It remembers the first characters that it meets, which are those of most texts, and works out the others each time: there are a million.
+    """
 
     def __missing__(self, code: int) -> int:
         category = unicodedata.category(chr(code))
-        self[code] = code if category[0] in "LM" or category == "Nd" else 32
-        return self[code]
+        result = code if category[0] in "LM" or category == "Nd" else 32
+        if len(self) < MAX_KNOWN_CHARACTERS:
+            self[code] = result
+        return result
 
 
 _separators = _Separators()

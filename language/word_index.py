@@ -149,14 +149,23 @@ class _Word(NamedTuple):
     is_spelling: bool
 
 
-@lru_cache(maxsize=20_000)
 def _analysed_word(word: str) -> _Word:
-    """The terms of one folded word. Cached, because most words of a text have occurred before."""
+    """The terms of one folded word. Most words of a text have occurred before, so those of usual length are remembered."""
+    if len(word) > _MAX_CACHED_CHARACTERS or is_unspaced(word):
+        return _take_apart(word)
+    return _take_apart_once(word)
+
+
+def _take_apart(word: str) -> _Word:
     if word in STOP_WORDS:
         return _Word((stem(word),), 0, False)
     if is_unspaced(word):
         return _Word((*bigrams(word), *(word if len(word) > 1 else "")), max(1, len(word) - 1), False)
     return _Word((stem(word),), 1, has_spelling(word))
+
+
+_MAX_CACHED_CHARACTERS = 40
+_take_apart_once = lru_cache(maxsize=20_000)(_take_apart)  # at most 20 MB, whatever the words
 
 
 class Scorer:

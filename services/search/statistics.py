@@ -22,6 +22,7 @@ FRESH_SECONDS = 30.0
 _RING_START = -(1 << 63)
 _RING_SIZE = 1 << 64
 _ROWS_AT_ONCE = 16
+_MAX_WORDS_COUNTED = 50_000
 
 
 class Statistics(NamedTuple):
@@ -79,6 +80,9 @@ async def estimated(rows: Sequence[SampleRow]) -> Statistics:
         if counts:
             sampled += 1
             with_word.update(counts.keys())
+            if len(with_word) > _MAX_WORDS_COUNTED:
+                # Only the common words matter: the others are forgotten now and then ("lossy counting", G. Manku, R. Motwani, VLDB 2002).
+                with_word = Counter({word: count for word, count in with_word.items() if count > 1})
             for field, length in enumerate(lengths(next(iter(counts.values())))):
                 total[field] += length
     # Rounded, because a token carries them.

@@ -12,7 +12,11 @@ from services.suggested_videos.repository import RatingRow
 MAX_RATINGS = 400
 """Newest ratings of a person that count."""
 
-_MAX_HELD = 500_000
+MAX_BYTES = 40_000_000
+"""What all histories in memory may take, by the two estimates below, which are measured and rather too high."""
+
+_PERSON_BYTES, _RATING_BYTES = 900, 60
+_MAX_NUMBERS = 100_000
 _SECONDS = 60.0
 
 
@@ -28,15 +32,20 @@ class _Held(NamedTuple):
     until: float
     history: History
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes; a person who rated nothing takes some too."""
+        return _PERSON_BYTES + _RATING_BYTES * len(self.history.videos)
+
 
 class Histories:
     """A bounded cache of histories. Ids of videos are held as numbers, each once: a UUID object is five times as large and slow to compare."""
 
-    def __init__(self, source: RatingSource) -> None:
-        self._source = source
+    def __init__(self, source: RatingSource, max_bytes: int = MAX_BYTES) -> None:
+        self._source, self._max_bytes = source, max_bytes
         self._held: OrderedDict[UUID, _Held] = OrderedDict()
         self._numbers: dict[int, int] = {}
-        self._ratings = 0
+        self._bytes = 0
 
     async def of(self, user_ids: Sequence[UUID]) -> list[History]:
         """The histories of people, in their order, empty ones for those who rated nothing."""
@@ -58,24 +67,23 @@ class Histories:
         """Read a person's history again the next time."""
         held = self._held.pop(user_id, None)
         if held:
-            self._ratings -= len(held.history.videos)
+            self._bytes -= held.size
 
     def _hold(self, user_ids: Collection[UUID], rows: Sequence[RatingRow], until: float) -> dict[UUID, History]:
         histories: dict[UUID, dict[int, float]] = {user_id: {} for user_id in user_ids}
-        if len(self._numbers) > _MAX_HELD:
+        if len(self._numbers) > _MAX_NUMBERS:
             self._numbers.clear()
         for row in rows:
             if row.user_id is not None and row.rating is not None:
                 number = self._numbers.setdefault(row.video_id.int, row.video_id.int)
-                histories[row.user_id].setdefault(
-                    number, value_of(row.rating)
-                )  # newest first: a video rated again keeps the newest
+                # Newest first: of a video that was rated again the newest rating stays.
+                histories[row.user_id].setdefault(number, value_of(row.rating))
         made = {user_id: History(tuple(values), tuple(values.values())) for user_id, values in histories.items()}
         for user_id, history in made.items():
             self.forget(user_id)
             self._held[user_id] = _Held(until, history)
-            self._ratings += len(history.videos)
-        while self._ratings > _MAX_HELD:
+            self._bytes += self._held[user_id].size
+        while self._bytes > self._max_bytes:
             _, oldest = self._held.popitem(last=False)
-            self._ratings -= len(oldest.history.videos)
+            self._bytes -= oldest.size
         return made

@@ -1,0 +1,96 @@
+"""Every cache is bounded in bytes, whatever it is fed. docs/operations.md lists them."""
+
+import tracemalloc
+from collections.abc import Collection, Iterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from language.text import MAX_KNOWN_CHARACTERS, _separators, words
+from language.word_index import analyse
+from services.search.repository import SampleRow
+from services.search.statistics import estimated
+from services.suggested_videos.histories import Histories
+from services.suggested_videos.repository import RatingRow
+from services.video_catalog.spellings import MAX_REMEMBERED, _RecentlyWritten
+
+MB = 1_000_000
+
+
+class Growth:
+    """How many bytes are held more than at its start."""
+
+    def __init__(self) -> None:
+        self._before = tracemalloc.get_traced_memory()[0]
+
+    def __call__(self) -> int:
+        return tracemalloc.get_traced_memory()[0] - self._before
+
+
+@pytest.fixture
+def growth() -> Iterator[Growth]:
+    tracemalloc.start()
+    yield Growth()
+    tracemalloc.stop()
+
+
+def test_words_of_any_length_are_not_remembered(growth: Growth) -> None:
+    for number in range(12):
+        analyse("name", (), chr(0x4E00 + number) * 20_000)  # an unspaced run
+        analyse("name", (), chr(0x430 + number) * 20_000)  # one word of 20,000 letters
+    assert growth() < 2 * MB
+
+
+def test_words_of_usual_length_are_remembered_within_a_bound(growth: Growth) -> None:
+    for number in range(50):
+        analyse(
+            "name",
+            (),
+            " ".join(
+                f"{number * 1000 + word:b}"[2:].translate({48: "б", 49: "ё"}).ljust(40, "я") for word in range(1000)
+            ),
+        )
+    assert growth() < 25 * MB
+
+
+def test_characters_are_remembered_within_a_bound(growth: Growth) -> None:
+    for first in range(0x100, 0x30000, 1000):
+        words("".join(chr(code) for code in range(first, first + 1000) if not 0xD800 <= code < 0xE000))
+    assert len(_separators) <= MAX_KNOWN_CHARACTERS
+    assert growth() < 5 * MB
+
+
+class Raters:
+    """People with so many ratings each, of videos that nobody else rated."""
+
+    def __init__(self, ratings: int) -> None:
+        self._ratings = ratings
+
+    async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> list[RatingRow]:
+        return [RatingRow(user_id, uuid4(), 5) for user_id in user_ids for _ in range(self._ratings)]
+
+
+@pytest.mark.parametrize(("ratings", "people"), [(0, 9_000), (1, 9_000), (400, 300)])
+async def test_histories_are_bounded_by_what_they_take(growth: Growth, ratings: int, people: int) -> None:
+    histories = Histories(Raters(ratings), max_bytes=4 * MB)
+    for _ in range(people // 100):
+        await histories.of([uuid4() for _ in range(100)])
+    assert growth() < 4 * MB * 1.2 + 15 * MB  # the numbers of videos are beside it
+
+
+def test_spellings_that_were_written_are_remembered_within_a_bound(growth: Growth) -> None:
+    written = _RecentlyWritten()
+    for number in range(2 * MAX_REMEMBERED // 1000):
+        written.add(f"{number:08}{word:032}" for word in range(1000))
+    assert growth() < 15 * MB
+
+
+async def test_the_words_of_a_sample_are_counted_within_a_bound(growth: Growth) -> None:
+    rows = [
+        SampleRow(number, "name", (), " ".join(f"w{number:x}z{word:x}" for word in range(400)))
+        for number in range(256)
+    ]
+    growth = Growth()
+    statistics = await estimated(rows)
+    assert statistics.sampled == 256
+    assert growth() < 25 * MB
