@@ -154,6 +154,11 @@ class CassandraSettings(Section):
         "LOCAL_QUORUM",
         "LOCAL_ONE reads from one replica: faster, but then one may not read what one has just written.",
     )
+    serial_consistency: Literal["LOCAL_SERIAL", "SERIAL"] = setting(
+        "CASSANDRA_SERIAL_CONSISTENCY",
+        "LOCAL_SERIAL",
+        "Of lightweight transactions and of reads that decide. SERIAL where services write in more than one data centre: each then waits for the others.",
+    )
     timeout: float = setting(
         "DATABASE_TIMEOUT",
         5.0,

@@ -92,6 +92,7 @@ class AcsyllaDriver:
         self._session, self._keyspace = session, keyspace
         self._timeout = settings.timeout
         self._read_consistency = acsylla.Consistency[settings.read_consistency]
+        self._serial_consistency = acsylla.Consistency[settings.serial_consistency]
         self._prepared: dict[Statement, _Prepared] = {}
         self._availability = Availability()
 
@@ -116,12 +117,13 @@ class AcsyllaDriver:
 
     async def _prepare(self, statement: Statement) -> _Prepared:
         if isinstance(statement, Select):
-            prepared = await self._session.create_prepared(statement.cql, consistency=self._read_consistency)
+            consistency = self._serial_consistency if statement.decides else self._read_consistency
+            prepared = await self._session.create_prepared(statement.cql, consistency=consistency)
             return _Prepared(prepared, idempotent=True, make=row_maker(statement, _BY_FIELD), columns={})
         prepared = await self._session.create_prepared(
             statement.cql,
             consistency=acsylla.Consistency.LOCAL_QUORUM,
-            serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
+            serial_consistency=self._serial_consistency,
         )
         columns = await self._conversions(statement.cql) if isinstance(statement, WriteIf) else {}
         return _Prepared(prepared, statement.idempotent, make=tuple, columns=columns)
@@ -210,7 +212,7 @@ class AcsyllaDriver:
         self._availability.require()
         batch = acsylla.create_batch_logged(seconds)
         batch.set_consistency(acsylla.Consistency.LOCAL_QUORUM)
-        batch.set_serial_consistency(acsylla.Consistency.LOCAL_SERIAL)
+        batch.set_serial_consistency(self._serial_consistency)
         if idempotent:
             batch.set_is_idempotent(True)
             batch.set_retry_policy(_NEXT_NODE)

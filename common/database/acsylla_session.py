@@ -75,7 +75,7 @@ def _cluster(
         ssl_verify_flags=acsylla.SSLVerifyFlags.PEER_CERT,
         protocol_version=acsylla.ProtocolVersion.V4,
         consistency=acsylla.Consistency.LOCAL_QUORUM,
-        serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
+        serial_consistency=acsylla.Consistency[settings.serial_consistency],
         connect_timeout=_CONNECT_SECONDS,
         request_timeout=settings.timeout,
         load_balance_dc_aware=datacenter,

@@ -52,7 +52,7 @@ def build_cluster(settings: CassandraSettings, contact_points: list[Address]) ->
             retry_policy=RetryIdempotentOnce(),
             row_factory=factory,
             consistency_level=ConsistencyLevel.LOCAL_QUORUM,
-            serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+            serial_consistency_level=ConsistencyLevel.name_to_value[settings.serial_consistency],
             request_timeout=settings.timeout,
         )
         for name, factory in ((EXEC_PROFILE_DEFAULT, tuple_factory), (CONDITIONAL_PROFILE, dict_factory))

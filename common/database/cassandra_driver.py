@@ -69,6 +69,7 @@ class CassandraDriver:
         self._cluster, self._session = cluster, session
         self._timeout = settings.timeout
         self._read_consistency = ConsistencyLevel.name_to_value[settings.read_consistency]
+        self._serial_consistency = ConsistencyLevel.name_to_value[settings.serial_consistency]
         self._prepared: dict[Statement, PreparedStatement] = {}
         self._makers: dict[Select[Any], Callable[[Iterable[Any]], Any]] = {}
         self._answers = _Answers(asyncio.get_running_loop())
@@ -100,7 +101,7 @@ class CassandraDriver:
             except (*_AWAY, *_REFUSED) as error:
                 raise _translated(error) from error
             if isinstance(statement, Select):
-                prepared.consistency_level = self._read_consistency
+                prepared.consistency_level = self._serial_consistency if statement.decides else self._read_consistency
                 prepared.is_idempotent = True
             else:
                 prepared.consistency_level = ConsistencyLevel.LOCAL_QUORUM
@@ -169,7 +170,7 @@ class CassandraDriver:
         return batch
 
     async def _execute_conditional(self, bound: BoundStatement | BatchStatement) -> list[dict[str, Any]]:
-        bound.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
+        bound.serial_consistency_level = self._serial_consistency
         bound.is_idempotent = False  # whether an attempt without an answer was applied is for the caller to find out
         return await self._execute(bound, CONDITIONAL_PROFILE)
 

@@ -13,10 +13,14 @@ IdText = NewType("IdText", str)
 
 @dataclass(frozen=True, eq=False)
 class Select(Generic[Row]):
-    """A statement that reads. `row` is a NamedTuple whose fields are the selected columns, in their order."""
+    """A statement that reads. `row` is a NamedTuple whose fields are the selected columns, in their order.
+
+    One that `decides` is read at the consistency of lightweight transactions, whatever the setting for reads says: what is written next rests on it.
+    """
 
     cql: str
     row: type[Row]
+    decides: bool = False
 
 
 @dataclass(frozen=True, eq=False)

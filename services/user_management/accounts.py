@@ -67,7 +67,9 @@ class Accounts:
         return account.user_id
 
     async def _create(self, user: NewUser, key: str) -> bool:
-        former, taken = await asyncio.gather(self.users.credentials(user.email), self.users.users([user.user_id]))
+        former, taken = await asyncio.gather(
+            self.users.credentials(user.email, decides=True), self.users.user_to_decide(user.user_id)
+        )
         if former and not await self._may_be_claimed(former, user):
             return False
         if taken:
@@ -96,13 +98,13 @@ class Accounts:
         if former.claimed_at + CLAIM_LIFETIME < now():
             return True
         # The id went to another address while this one was claimed: the user it was claimed for will never exist.
-        return former.user_id is not None and bool(await self.users.users([former.user_id]))
+        return former.user_id is not None and await self.users.user_to_decide(former.user_id) is not None
 
     async def _finished(self, account: CredentialsRow) -> bool:
         """Whether the user of these credentials exists; if so a claim is completed."""
         if account.user_id is None:
             return False
-        user = (await self.users.users([account.user_id])).get(account.user_id)
+        user = await self.users.user_to_decide(account.user_id)
         if user is None or email_key(user.email or "") != email_key(account.email):
             return False
         if account.claimed_at:

@@ -32,7 +32,9 @@ class UserRow(NamedTuple):
 
 
 CREDENTIALS = Select("SELECT email, password, userid, claimed_at FROM user_credentials WHERE email = ?", CredentialsRow)
+CREDENTIALS_TO_DECIDE = Select(CREDENTIALS.cql, CredentialsRow, decides=True)
 USERS = Select("SELECT userid, firstname, lastname, email FROM users WHERE userid IN ?", UserRow)
+USER_TO_DECIDE = Select("SELECT userid, firstname, lastname, email FROM users WHERE userid = ?", UserRow, decides=True)
 CLAIM = WriteIf("INSERT INTO user_credentials (email, password, userid, claimed_at) VALUES (?, ?, ?, ?) IF NOT EXISTS")
 CLAIM_ANEW = WriteIf(
     "UPDATE user_credentials SET password = ?, userid = ?, claimed_at = ? WHERE email = ? IF userid = ? AND claimed_at = ?"
@@ -44,7 +46,18 @@ INSERT_USER = WriteIf(
     "INSERT INTO users (userid, firstname, lastname, email, created_date) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS"
 )
 
-STATEMENTS = (CREDENTIALS, USERS, CLAIM, CLAIM_ANEW, RELEASE, COMPLETE, REPLACE_PASSWORD, INSERT_USER)
+STATEMENTS = (
+    CREDENTIALS,
+    CREDENTIALS_TO_DECIDE,
+    USERS,
+    USER_TO_DECIDE,
+    CLAIM,
+    CLAIM_ANEW,
+    RELEASE,
+    COMPLETE,
+    REPLACE_PASSWORD,
+    INSERT_USER,
+)
 
 
 class UsersRepository:
@@ -53,15 +66,19 @@ class UsersRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def credentials(self, email: str) -> CredentialsRow | None:
-        """The credentials of an address. Rows of older backends hold it as it was typed, and are found by that text alone."""
+    async def credentials(self, email: str, decides: bool = False) -> CredentialsRow | None:
+        """The credentials of an address. `decides`: what is written next rests on them.
+
+        Rows of older backends hold the address as it was typed, and are found by that text alone.
+        """
+        statement = CREDENTIALS_TO_DECIDE if decides else CREDENTIALS
         if len(email) > MAX_CHARACTERS:
             return None
         key = email_key(email)
         if key == email:
-            return await self._database.select_one(CREDENTIALS, key)
+            return await self._database.select_one(statement, key)
         as_typed, by_key = await asyncio.gather(
-            self._database.select_one(CREDENTIALS, email), self._database.select_one(CREDENTIALS, key)
+            self._database.select_one(statement, email), self._database.select_one(statement, key)
         )
         return as_typed or by_key
 
@@ -69,6 +86,10 @@ class UsersRepository:
         """The users that there are, by id."""
         rows = await self._database.select(USERS, list(dict.fromkeys(user_ids)))
         return {row.user_id: row for row in rows}
+
+    async def user_to_decide(self, user_id: UUID) -> UserRow | None:
+        """A user, on whom rests what is written next."""
+        return await self._database.select_one(USER_TO_DECIDE, user_id)
 
     async def claim(
         self, email: str, password: str, user_id: UUID, timestamp: datetime, former: CredentialsRow | None

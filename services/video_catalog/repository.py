@@ -80,6 +80,7 @@ VIDEO = Select(
     " FROM videos WHERE videoid = ?",
     VideoRow,
 )
+VIDEO_TO_DECIDE = Select(VIDEO.cql, VideoRow, decides=True)
 PREVIEWS = Select(
     "SELECT videoid, added_date, name, preview_image_location, userid FROM videos WHERE videoid IN ?", PreviewRow
 )
@@ -102,6 +103,7 @@ STATEMENTS = (
     CLAIM,
     RELEASE,
     VIDEO,
+    VIDEO_TO_DECIDE,
     PREVIEWS,
     OF_USER,
     OF_USER_UNTIL,
@@ -123,9 +125,9 @@ class VideoCatalogRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def video(self, video_id: UUID) -> Video | None:
-        """A video; None where there is none, or a row that is not (yet) one."""
-        row = await self._database.select_one(VIDEO, video_id)
+    async def video(self, video_id: UUID, decides: bool = False) -> Video | None:
+        """A video; None where there is none, or a row that is not (yet) one. `decides`: what is written next rests on it."""
+        row = await self._database.select_one(VIDEO_TO_DECIDE if decides else VIDEO, video_id)
         if row is None or row.user_id is None or row.added_date is None:
             return None
         return Video(

@@ -83,7 +83,7 @@ class Submissions:
         claim, proposed = uuid4(), self._next_added_date()
         outcome = await self._claim(video_id, claim, user_id, proposed)
         mine = claim if outcome.applied or outcome.current[0]["claim"] == claim else None
-        older = await self.videos.video(video_id)
+        older = await self.videos.video(video_id, decides=True)
         owner, added_date = user_id, proposed
         if older:
             owner, added_date = older.user_id, older.added_date

@@ -87,8 +87,7 @@ def test_spellings_that_were_written_are_remembered_within_a_bound(growth: Growt
 
 async def test_the_words_of_a_sample_are_counted_within_a_bound(growth: Growth) -> None:
     rows = [
-        SampleRow(number, "name", (), " ".join(f"w{number:x}z{word:x}" for word in range(400)))
-        for number in range(256)
+        SampleRow(number, "name", (), " ".join(f"w{number:x}z{word:x}" for word in range(400))) for number in range(256)
     ]
     growth = Growth()
     statistics = await estimated(rows)

@@ -43,13 +43,17 @@ class UsersInDicts:
         self.created: dict[UUID, datetime] = {}
         self.steps: int | None = None
 
-    async def credentials(self, email: str) -> CredentialsRow | None:
+    async def credentials(self, email: str, decides: bool = False) -> CredentialsRow | None:
         await asyncio.sleep(0)
         return self.by_address.get(email) or self.by_address.get(email_key(email))
 
     async def users(self, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
         await asyncio.sleep(0)
         return {user_id: self.by_id[user_id] for user_id in user_ids if user_id in self.by_id}
+
+    async def user_to_decide(self, user_id: UUID) -> UserRow | None:
+        await asyncio.sleep(0)
+        return self.by_id.get(user_id)
 
     async def claim(
         self, key: str, password: str, user_id: UUID, timestamp: datetime, former: CredentialsRow | None
