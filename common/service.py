@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import Any
 
 from common.catalogue import SHARED_PORT, KnownService
+from common.cautions import warn_of_surroundings
 from common.database import Database, Statement, wait_for_database
-from common.settings import CassandraSettings, Settings
+from common.settings import Settings
 from grpc_discovery import Application, Registry
 
 _log = logging.getLogger(__name__)
@@ -36,9 +37,7 @@ class CassandraSession:
 
     name = "Cassandra"
 
-    def __init__(
-        self, settings: CassandraSettings, statements: Sequence[Statement], registry: Callable[[], Registry]
-    ) -> None:
+    def __init__(self, settings: Settings, statements: Sequence[Statement], registry: Callable[[], Registry]) -> None:
         self._settings, self._statements, self._registry = settings, statements, registry
         self._database: Database | None = None
 
@@ -51,7 +50,8 @@ class CassandraSession:
 
     async def ready(self) -> None:
         """Find Cassandra, connect and prepare all statements; waits without end."""
-        self._database = await wait_for_database(self._settings, self._registry(), self._statements)
+        self._database = await wait_for_database(self._settings.cassandra, self._registry(), self._statements)
+        await warn_of_surroundings(self._database, self._settings)
 
     async def alive(self) -> bool:
         """Whether Cassandra answers just now."""
@@ -76,7 +76,7 @@ def compose(services: Sequence[Service], settings: Settings) -> Application:
     default_port = services[0].known.port if len(services) == 1 else SHARED_PORT
     application = Application("killrvideo", settings, default_port=default_port)
     statements = [statement for service in services for statement in service.statements]
-    cassandra = CassandraSession(settings.cassandra, statements, lambda: application.registry)
+    cassandra = CassandraSession(settings, statements, lambda: application.registry)
     for service in services:
         known = service.known
         # Looked up by name, so that a process loads the generated code of the services it hosts and of no other.

@@ -1,0 +1,93 @@
+"""What a service warns of when it starts: surroundings in which something acknowledged can be lost, or anybody can make paging tokens.
+
+Each is looked at once, when the session with Cassandra is ready. docs/operations.md says what to do about each.
+"""
+
+import logging
+import time
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from common.database import Database, DatabaseError, Select
+from common.errors import Unavailable
+from common.settings import Settings
+from common.timestamps import now
+from grpc_discovery import DeadlineExceeded
+from grpc_discovery.addresses import is_loopback
+
+MAX_CLOCK_DIFFERENCE_SECONDS = 0.5
+
+
+class SettingRow(NamedTuple):
+    """A setting of the node that answers."""
+
+    value: str
+
+
+class ClockRow(NamedTuple):
+    """The time of the node that answers."""
+
+    timestamp: datetime
+
+
+COMMIT_LOG = Select("SELECT value FROM system_views.settings WHERE name = 'commitlog_sync'", SettingRow)
+CLOCK = Select("SELECT toTimestamp(now()) FROM system.local", ClockRow)
+
+_log = logging.getLogger(__name__)
+
+
+async def warn_of_surroundings(database: Database, settings: Settings) -> None:
+    """Log a warning for each caution that applies. Nothing is raised: a check that cannot be made is logged at debug."""
+    if warning := of_the_paging_key(settings):
+        _log.warning(warning)
+    for check in (of_the_commit_log, of_the_clock):
+        try:
+            if warning := await check(database):
+                _log.warning(warning)
+        except (
+            DatabaseError,
+            Unavailable,
+            DeadlineExceeded,
+        ) as error:  # an older Cassandra, or a role that may not read this
+            _log.debug("not checked (%s): %s", check.__name__, error)
+
+
+def of_the_paging_key(settings: Settings) -> str | None:
+    """A warning when others than this machine can reach a service whose paging tokens have the public key."""
+    public_key = Settings.model_fields["paging_key"].default
+    if settings.paging_key != public_key or is_loopback(settings.listen.host):
+        return None
+    return (
+        f"KILLRVIDEO_PAGING_KEY is its public default, and {settings.listen.host} is not loopback: anybody can make paging tokens. "
+        "Set one secret key for all instances"
+    )
+
+
+async def of_the_commit_log(database: Database) -> str | None:
+    """A warning when Cassandra acknowledges what is not yet on disk. Raises what `select_one` raises."""
+    await database.prepare([COMMIT_LOG])
+    row = await database.select_one(COMMIT_LOG)
+    if row is None or row.value != "periodic":
+        return None
+    return (
+        "Cassandra acknowledges writes before they are on disk (commitlog_sync: periodic): a node that is killed loses the latest. "
+        "Set commitlog_sync to group or batch in cassandra.yaml"
+    )
+
+
+async def of_the_clock(database: Database) -> str | None:
+    """A warning when Cassandra's clock differs from this machine's by more than 0.5 s. Raises what `select_one` raises."""
+    await database.prepare([CLOCK])
+    asked, began = now(), time.monotonic()
+    row = await database.select_one(CLOCK)
+    if row is None:
+        return None
+    half_the_way = timedelta(seconds=(time.monotonic() - began) / 2)
+    difference = (row.timestamp - (asked + half_the_way)).total_seconds()
+    # What the way back may have taken longer than the way there is no difference of the clocks.
+    if abs(difference) <= MAX_CLOCK_DIFFERENCE_SECONDS + half_the_way.total_seconds():
+        return None
+    return (
+        f"Cassandra's clock is {abs(difference):.1f} s {'ahead of' if difference > 0 else 'behind'} this machine's. "
+        "Keep all clocks synchronised (NTP)"
+    )
