@@ -122,7 +122,7 @@ class AcsyllaDriver:
             return _Prepared(prepared, idempotent=True, make=row_maker(statement, _BY_FIELD), columns={})
         prepared = await self._session.create_prepared(
             statement.cql,
-            consistency=acsylla.Consistency.LOCAL_QUORUM,
+            consistency=self._write_consistency([statement]),
             serial_consistency=self._serial_consistency,
         )
         columns = await self._conversions(statement.cql) if isinstance(statement, WriteIf) else {}
@@ -193,6 +193,10 @@ class AcsyllaDriver:
         """See Database."""
         await self._session.close()
 
+    def _write_consistency(self, statements: Iterable[Write]) -> acsylla.Consistency:
+        spans = self._serial_consistency is acsylla.Consistency.SERIAL and any(each.decisive for each in statements)
+        return acsylla.Consistency.QUORUM if spans else acsylla.Consistency.LOCAL_QUORUM
+
     async def _execute(
         self, prepared: _Prepared, values: Values, page_size: int = _ALL_ROWS, page_state: bytes | None = None
     ) -> Any:
@@ -211,7 +215,7 @@ class AcsyllaDriver:
         seconds = time_left(self._timeout)
         self._availability.require()
         batch = acsylla.create_batch_logged(seconds)
-        batch.set_consistency(acsylla.Consistency.LOCAL_QUORUM)
+        batch.set_consistency(self._write_consistency(statement for statement, _ in steps))
         batch.set_serial_consistency(self._serial_consistency)
         if idempotent:
             batch.set_is_idempotent(True)

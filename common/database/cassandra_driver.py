@@ -104,7 +104,7 @@ class CassandraDriver:
                 prepared.consistency_level = self._serial_consistency if statement.decides else self._read_consistency
                 prepared.is_idempotent = True
             else:
-                prepared.consistency_level = ConsistencyLevel.LOCAL_QUORUM
+                prepared.consistency_level = self._write_consistency([statement])
                 prepared.is_idempotent = statement.idempotent
             self._prepared[statement] = prepared
             if isinstance(statement, Select):
@@ -163,11 +163,16 @@ class CassandraDriver:
         await asyncio.to_thread(self._cluster.shutdown)
 
     def _bound_batch(self, steps: Sequence[tuple[Write, Values]]) -> BatchStatement:
-        batch = BatchStatement(BatchType.LOGGED, consistency_level=ConsistencyLevel.LOCAL_QUORUM)
+        consistency = self._write_consistency(statement for statement, _ in steps)
+        batch = BatchStatement(BatchType.LOGGED, consistency_level=consistency)
         for statement, values in steps:
             batch.add(self._prepared[statement], values)
         batch.is_idempotent = all(statement.idempotent for statement, _ in steps)
         return batch
+
+    def _write_consistency(self, statements: Iterable[Write]) -> int:
+        spans = self._serial_consistency == ConsistencyLevel.SERIAL and any(each.decisive for each in statements)
+        return int(ConsistencyLevel.QUORUM if spans else ConsistencyLevel.LOCAL_QUORUM)
 
     async def _execute_conditional(self, bound: BoundStatement | BatchStatement) -> list[dict[str, Any]]:
         bound.serial_consistency_level = self._serial_consistency

@@ -25,10 +25,14 @@ class Select(Generic[Row]):
 
 @dataclass(frozen=True, eq=False)
 class Write:
-    """A statement that writes. One that is not idempotent (a counter) is never retried behind the caller's back."""
+    """A statement that writes. One that is not idempotent (a counter) is never retried behind the caller's back.
+
+    One that is `decisive` writes what a Select that `decides` reads: where serial consistency spans data centres, so does the quorum it is written to.
+    """
 
     cql: str
     idempotent: bool = True
+    decisive: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 services/ratings/tally.py says in which order they are written.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -63,9 +62,13 @@ STANDING = Select(
     "SELECT ratings_count, ratings_total, version, userid, rating FROM video_ratings_by_user WHERE videoid = ? LIMIT 1",
     StandingRow,
 )
+STANDING_TO_DECIDE = Select(STANDING.cql, StandingRow, decides=True)
 COUNTED = Select(
-    "SELECT COUNT(rating), SUM(CAST(rating AS bigint)) FROM video_ratings_by_user WHERE videoid = ?", Totals
+    "SELECT COUNT(rating), SUM(CAST(rating AS bigint)) FROM video_ratings_by_user WHERE videoid = ?",
+    Totals,
+    decides=True,
 )
+# Decides nothing by itself: each rating is compared again by the batch that replaces it.
 RATINGS_BY = Select("SELECT userid, rating FROM video_ratings_by_user WHERE videoid = ? AND userid IN ?", UserRatingRow)
 RATING_BY = Select("SELECT rating FROM video_ratings_by_user WHERE videoid = ? AND userid = ?", RatingRow)
 WRITTEN = Select("SELECT userid, rating, WRITETIME(rating) FROM video_ratings_by_user WHERE videoid = ?", WrittenRow)
@@ -83,6 +86,7 @@ INSERT_MARK = Write("INSERT INTO rated_video_marks (minute, level, videoid) VALU
 
 STATEMENTS = (
     STANDING,
+    STANDING_TO_DECIDE,
     COUNTED,
     RATINGS_BY,
     RATING_BY,
@@ -102,17 +106,16 @@ class RatingsRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def standing(self, video_id: UUID) -> StandingRow | None:
-        """The totals of a video, and one of its ratings; None where it has neither."""
-        return await self._database.select_one(STANDING, video_id)
+    async def standing(self, video_id: UUID, decides: bool = False) -> StandingRow | None:
+        """The totals of a video, and one of its ratings; None where it has neither. `decides`: what is written next rests on them."""
+        return await self._database.select_one(STANDING_TO_DECIDE if decides else STANDING, video_id)
 
     async def standing_and_former(
         self, video_id: UUID, user_ids: Collection[UUID]
     ) -> tuple[StandingRow | None, dict[UUID, int | None]]:
-        """The totals of a video, and how some users rate it so far."""
-        standing, rows = await asyncio.gather(
-            self.standing(video_id), self._database.select(RATINGS_BY, video_id, list(user_ids))
-        )
+        """The totals of a video, on which rests what is written next, and how some users rate it so far."""
+        standing = await self.standing(video_id, decides=True)
+        rows = await self._database.select(RATINGS_BY, video_id, list(user_ids))
         return standing, {row.user_id: row.rating for row in rows}
 
     async def counted(self, video_id: UUID) -> Totals:

@@ -45,7 +45,7 @@ class Tally:
     async def restore(self, video_id: UUID) -> bool:
         """Compute the totals of a video again from its ratings, and list each among those of its user. Safe while it is rated."""
         while True:
-            standing = await self.ratings.standing(video_id)
+            standing = await self.ratings.standing(video_id, decides=True)
             if standing is None:
                 return True
             totals = await self.ratings.counted(video_id)

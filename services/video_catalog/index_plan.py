@@ -33,11 +33,13 @@ class Steps(NamedTuple):
 
 INSERT_VIDEO = Write(
     "INSERT INTO videos (videoid, userid, name, location, location_type, preview_image_location, added_date, description, tags)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    decisive=True,  # who owns a video
 )
 INSERT_VIDEO_WITHOUT_TEXT = Write(
     "INSERT INTO videos (videoid, userid, name, location, location_type, preview_image_location, added_date)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+    decisive=True,
 )
 INSERT_TEXT = Write("INSERT INTO videos (videoid, description, tags) VALUES (?, ?, ?)")
 INSERT_USER_VIDEO = Write(
