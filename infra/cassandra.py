@@ -18,6 +18,9 @@ from infra.processes import Process
 # The superuser that Cassandra creates by itself where it asks for a password.
 FIRST_LOGIN = Login("cassandra", "cassandra")
 
+# A node that starts asks the others who they are, and ends when none has answered in this time: long enough for a busy machine.
+_RING_DELAY_MS = 10_000
+
 # The parts of the JDK that Cassandra uses and Java 17 closes by default: see conf/jvm17-server.options of its distribution.
 EXPORTS = (
     "java.base/jdk.internal.misc",
@@ -98,7 +101,7 @@ class Cassandra(Process):
         }
         super().__init__(
             "Cassandra",
-            _command(self.data, jars, heap_mb),
+            _command(self.data, jars, heap_mb, _RING_DELAY_MS if seeds else 100),
             self.data / "start.log",
             # Without a locale Java cannot read names of files that are not ASCII.
             environment={"LC_ALL": "C.UTF-8"},
@@ -175,8 +178,8 @@ def _settings_of_tls(tls: NodeTls | None) -> dict[str, str]:
     }
 
 
-def _command(data: Path, jars: Path, heap_mb: int) -> list[str]:
-    """How Java runs Cassandra with the configuration in `data`."""
+def _command(data: Path, jars: Path, heap_mb: int, ring_delay_ms: int) -> list[str]:
+    """How Java runs Cassandra with the configuration in `data`. For `ring_delay_ms` a node waits for the others."""
     return [
         str(find_java()),
         f"-Xms{heap_mb}M",
@@ -192,9 +195,9 @@ def _command(data: Path, jars: Path, heap_mb: int) -> list[str]:
         f"-Dcassandra.config={(data / 'cassandra.yaml').as_uri()}",
         f"-Dcassandra.storagedir={data}",
         f"-Dlogback.configurationFile={data}/logback.xml",
-        # One machine: there is nobody to wait for.
+        # One machine: there is nobody far away to wait for.
         "-Dcassandra.skip_wait_for_gossip_to_settle=0",
-        "-Dcassandra.ring_delay_ms=100",
+        f"-Dcassandra.ring_delay_ms={ring_delay_ms}",
         "-Dcassandra.superuser_setup_delay_ms=0",
         "-Dcassandra-foreground=yes",
         "-cp",

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from tests.chaos.cassandra_node import cassandra_node
 from tests.chaos.etcd_faults import etcd_away, etcd_wiped, hundred_instances, key_deleted, storm, watch_broken
 from tests.chaos.instance_faults import killed, partition, paused, port_taken, stopped_in_order
 from tests.chaos.scaling import rolling_restart, scaling
@@ -28,6 +29,7 @@ TRIALS: dict[str, Trial] = {
         rolling_restart,
         scaling,
         storm,
+        cassandra_node,
     )
 }
 SHORT = ("port-taken", "killed", "key-deleted", "paused", "watch-broken", "rolling-restart")
