@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ FIRST_LOGIN = Login("cassandra", "cassandra")
 
 # A node that starts asks the others who they are, and ends when none has answered in this time: long enough for a busy machine.
 _RING_DELAY_MS = 10_000
+
+_DATACENTER_FILE = "rackdc.properties"
 
 # The parts of the JDK that Cassandra uses and Java 17 closes by default: see conf/jvm17-server.options of its distribution.
 EXPORTS = (
@@ -76,6 +78,7 @@ class Cassandra(Process):
         auto_bootstrap: bool = False,
         login: Login | None = None,
         tls: NodeTls | None = None,
+        datacenter: str | None = None,
         jars: Path = CASSANDRA_JARS,
     ) -> None:
         """Describe a node; nothing is started.
@@ -89,15 +92,15 @@ class Cassandra(Process):
         self.data = folder.absolute()
         self.login = login
         self.tls = tls
+        self.datacenter = datacenter
         self._values = {
             **_settings_of_login(login),
             **_settings_of_tls(tls),
+            **_settings_of_ring(seeds or self.seed, auto_bootstrap, datacenter),
             "folder": json.dumps(str(self.data), ensure_ascii=False)[1:-1],  # the template has the quotes
             "host": host,
             "port": str(port),
             "storage_port": str(self.storage_port),
-            "seeds": seeds or self.seed,
-            "auto_bootstrap": _yaml(auto_bootstrap),
         }
         super().__init__(
             "Cassandra",
@@ -126,6 +129,8 @@ class Cassandra(Process):
         for name in ("cassandra.yaml", "logback.xml"):
             template = Template(Path(__file__).with_name(f"{name}.template").read_text(encoding="utf-8"))
             (self.data / name).write_text(template.substitute(self._values), encoding="utf-8")
+        if self.datacenter:
+            (self.data / _DATACENTER_FILE).write_text(f"dc={self.datacenter}\nrack=rack1\n", encoding="utf-8")
         super().start()
 
     def is_ready(self) -> bool:
@@ -141,11 +146,17 @@ class Cassandra(Process):
 
 @contextmanager
 def cassandra_cluster(
-    folder: Path, size: int = 3, *, heap_mb: int = 512, ready_seconds: float = 60.0
+    folder: Path,
+    size: int = 3,
+    *,
+    heap_mb: int = 512,
+    ready_seconds: float = 60.0,
+    datacenters: Sequence[str] | None = None,
 ) -> Iterator[list[Cassandra]]:
     """Several nodes of one ring on 127.0.0.1, 127.0.0.2, …, all at the same free port; stopped at the end of the block.
 
-    Each node answers, within `ready_seconds`, before the next is started; they may not know each other yet.
+    `datacenters` names that of each node; by default all are in one. Each node answers, within `ready_seconds`, before the next is started;
+    they may not know each other yet.
     """
     port, storage_port = free_port(), free_port()
     with ExitStack() as stack:
@@ -153,12 +164,29 @@ def cassandra_cluster(
         for number in range(1, size + 1):
             host = f"127.0.0.{number}"
             seeds = nodes[0].seed if nodes else None
-            node = Cassandra(folder / host, port, host=host, storage_port=storage_port, seeds=seeds, heap_mb=heap_mb)
+            node = Cassandra(
+                folder / host,
+                port,
+                host=host,
+                storage_port=storage_port,
+                seeds=seeds,
+                heap_mb=heap_mb,
+                datacenter=datacenters[number - 1] if datacenters else None,
+            )
             node.start()
             stack.callback(node.stop)
             node.wait_ready(ready_seconds)
             nodes.append(node)
         yield nodes
+
+
+def _settings_of_ring(seeds: str, auto_bootstrap: bool, datacenter: str | None) -> dict[str, str]:
+    """The values of cassandra.yaml that decide how a node joins the others; with `datacenter`, they tell each other where they are."""
+    return {
+        "seeds": seeds,
+        "auto_bootstrap": _yaml(auto_bootstrap),
+        "snitch": "GossipingPropertyFileSnitch" if datacenter else "SimpleSnitch",
+    }
 
 
 def _settings_of_login(login: Login | None) -> dict[str, str]:
@@ -193,6 +221,7 @@ def _command(data: Path, jars: Path, heap_mb: int, ring_delay_ms: int) -> list[s
         "-Dio.netty.tryReflectionSetAccessible=true",
         f"-javaagent:{_jamm(jars)}",
         f"-Dcassandra.config={(data / 'cassandra.yaml').as_uri()}",
+        f"-Dcassandra-rackdc.properties={(data / _DATACENTER_FILE).as_uri()}",
         f"-Dcassandra.storagedir={data}",
         f"-Dlogback.configurationFile={data}/logback.xml",
         # One machine: there is nobody far away to wait for.

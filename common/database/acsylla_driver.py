@@ -15,8 +15,9 @@ import acsylla
 from acsylla import errors
 
 from common.database.acsylla_session import local_datacenter, open_session
-from common.database.availability import Availability, unanswered, unavailable
+from common.database.availability import Availability, TooFewReplicas, WriteTimedOut, too_few, unanswered, unavailable
 from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write, WriteIf
+from common.database.repeating import repeated, repeated_timestamp
 from common.database.rows import Convert, row_maker
 from common.errors import Unavailable
 from common.settings import CassandraSettings
@@ -37,12 +38,15 @@ _AWAY = (
     errors.CassErrorLibRequestQueueFull,
     errors.CassErrorLibUnableToConnect,
     errors.CassErrorLibWriteError,
+    errors.CassErrorServerTruncateError,
+)
+# What a node says that answers, while others do not.
+_TOO_FEW = (
     errors.CassErrorServerIsBootstrapping,
     errors.CassErrorServerOverloaded,
     errors.CassErrorServerReadFailure,
     errors.CassErrorServerReadTimeout,
     errors.CassErrorServerServerError,
-    errors.CassErrorServerTruncateError,
     errors.CassErrorServerUnavailable,
     errors.CassErrorServerWriteFailure,
     errors.CassErrorServerWriteTimeout,
@@ -163,12 +167,23 @@ class AcsyllaDriver:
 
     async def write(self, statement: Write, *values: Any) -> None:
         """See Database."""
-        await self._execute(self._prepared[statement], values)
+        prepared = self._prepared[statement]
+        if not statement.idempotent:
+            await self._execute(prepared, values)
+            return
+        await repeated(lambda _: self._execute(prepared, values))
 
     async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
         """See Database."""
-        idempotent = all(statement.idempotent for statement, _ in steps)
-        await self._execute_batch(steps, idempotent)
+        if not all(statement.idempotent for statement, _ in steps):
+            await self._execute_batch(steps, idempotent=False)
+            return
+
+        async def attempt(former: TooFewReplicas | None) -> None:
+            # A batch that timed out is in the log of a node already, and cannot be logged again while another node is dead.
+            await self._execute_batch(steps, idempotent=True, logged=not isinstance(former, WriteTimedOut))
+
+        await repeated(attempt)
 
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """See Database."""
@@ -183,6 +198,8 @@ class AcsyllaDriver:
     async def answers(self) -> bool:
         """See Database."""
         query = acsylla.create_statement(_PROBE, timeout=_ANSWER_SECONDS)
+        query.set_is_idempotent(True)  # any node may answer
+        query.set_retry_policy(_NEXT_NODE)
         try:
             await self._session.execute(query)
         except errors.CassException:
@@ -206,15 +223,19 @@ class AcsyllaDriver:
         if prepared.idempotent:
             bound.set_is_idempotent(True)
             bound.set_retry_policy(_NEXT_NODE)
+        if timestamp := repeated_timestamp():
+            bound.set_timestamp(timestamp)
         try:
             return await self._session.execute(bound)
         except errors.CassException as error:
             raise _translated(error) from error
 
-    async def _execute_batch(self, steps: Sequence[tuple[Write, Values]], idempotent: bool) -> Any:
+    async def _execute_batch(self, steps: Sequence[tuple[Write, Values]], idempotent: bool, logged: bool = True) -> Any:
         seconds = time_left(self._timeout)
         self._availability.require()
-        batch = acsylla.create_batch_logged(seconds)
+        batch = (acsylla.create_batch_logged if logged else acsylla.create_batch_unlogged)(seconds)
+        if timestamp := repeated_timestamp():
+            batch.set_timestamp(timestamp)
         batch.set_consistency(self._write_consistency(statement for statement, _ in steps))
         batch.set_serial_consistency(self._serial_consistency)
         if idempotent:
@@ -242,4 +263,6 @@ def _outcome(result: Any, columns: dict[str, Convert]) -> Outcome:
 def _translated(error: Exception) -> Exception:
     if isinstance(error, errors.CassErrorLibRequestTimedOut):
         return unanswered()
+    if isinstance(error, _TOO_FEW):
+        return too_few(isinstance(error, errors.CassErrorServerWriteTimeout))
     return unavailable() if isinstance(error, _AWAY) else DatabaseError(str(error))

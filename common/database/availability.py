@@ -15,6 +15,14 @@ class NotAnswering(Unavailable):
     """The database is away. Callers are told the same whatever the cause; `explained` tells an operator what the driver said."""
 
 
+class TooFewReplicas(NotAnswering):
+    """A node answers, but too few of those that hold the rows do. Soon others may: the ring has not yet noticed that one is gone."""
+
+
+class WriteTimedOut(TooFewReplicas):
+    """A write began, and too few nodes confirmed it in time. A logged batch is in the log of one of them, which completes it."""
+
+
 class Availability:
     """Remembers whether the database answered when it was last asked.
 
@@ -39,6 +47,11 @@ class Availability:
 def unavailable() -> Unavailable:
     """What a caller is told when the database is away."""
     return NotAnswering(_AWAY)
+
+
+def too_few(write_timed_out: bool) -> Unavailable:
+    """What a caller is told when too few replicas answer."""
+    return (WriteTimedOut if write_timed_out else TooFewReplicas)(_AWAY)
 
 
 def unanswered() -> ServiceError:

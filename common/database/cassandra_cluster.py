@@ -10,12 +10,15 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import (
     ConstantReconnectionPolicy,
+    ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
     FallthroughRetryPolicy,
     TokenAwarePolicy,
 )
 from cassandra.query import dict_factory, tuple_factory
+from cassandra.timestamps import MonotonicTimestampGenerator
 
+from common.database.repeating import repeated_timestamp
 from common.settings import CassandraSettings
 from grpc_discovery.addresses import Address
 
@@ -24,6 +27,9 @@ CONDITIONAL_PROFILE = "conditional"
 
 _CONNECT_SECONDS = 3.0
 _RECONNECT_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 3
+# Idempotent statements are sent to a second node, and a third, when the first has not answered for so long: it may be paused or cut off.
+_NEXT_NODE_SECONDS, _NEXT_NODES = 1.0, 2
 
 
 class RetryIdempotentOnce(FallthroughRetryPolicy):  # type: ignore[misc]  # the driver is untyped
@@ -42,6 +48,14 @@ class RetryIdempotentOnce(FallthroughRetryPolicy):  # type: ignore[misc]  # the 
         return self.on_request_error(query, consistency, None, retry_num)
 
 
+class _Timestamps(MonotonicTimestampGenerator):  # type: ignore[misc]  # the driver is untyped
+    """The present time, or, for a write that is repeated, the time of its first attempt."""
+
+    def __call__(self) -> int:
+        """Microseconds since 1970."""
+        return repeated_timestamp() or int(super().__call__())
+
+
 def build_cluster(settings: CassandraSettings, contact_points: list[Address]) -> Cluster:
     """A cluster of the driver, not yet connected. Raises UnresolvableContactPoints when no contact point is a known name."""
     # The driver logs each lost connection and each retry, over and over; we log what matters once.
@@ -50,6 +64,7 @@ def build_cluster(settings: CassandraSettings, contact_points: list[Address]) ->
         name: ExecutionProfile(
             load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(settings.datacenter or "")),
             retry_policy=RetryIdempotentOnce(),
+            speculative_execution_policy=ConstantSpeculativeExecutionPolicy(_NEXT_NODE_SECONDS, _NEXT_NODES),
             row_factory=factory,
             consistency_level=ConsistencyLevel.LOCAL_QUORUM,
             serial_consistency_level=ConsistencyLevel.name_to_value[settings.serial_consistency],
@@ -69,8 +84,9 @@ def build_cluster(settings: CassandraSettings, contact_points: list[Address]) ->
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, None),
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
-        idle_heartbeat_interval=5,
-        idle_heartbeat_timeout=5,
+        idle_heartbeat_interval=_HEARTBEAT_SECONDS,
+        idle_heartbeat_timeout=_HEARTBEAT_SECONDS,
+        timestamp_generator=_Timestamps(),
         prepare_on_all_hosts=False,
         protocol_version=4,  # version 5 adds checksums to every frame, which the driver computes in Python
         compression=False,

@@ -16,6 +16,7 @@ from cassandra import (
     RequestExecutionException,
     Timeout,
     UnresolvableContactPoints,
+    WriteTimeout,
 )
 from cassandra import Unavailable as NotEnoughReplicas
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, NoHostAvailable, ResultSet, Session
@@ -29,9 +30,18 @@ from cassandra.query import (
     SimpleStatement,
 )
 
-from common.database.availability import Availability, first_reason, unanswered, unavailable
+from common.database.availability import (
+    Availability,
+    TooFewReplicas,
+    WriteTimedOut,
+    first_reason,
+    too_few,
+    unanswered,
+    unavailable,
+)
 from common.database.cassandra_cluster import CONDITIONAL_PROFILE, build_cluster
 from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write, WriteIf
+from common.database.repeating import repeated
 from common.database.rows import row_maker
 from common.errors import Unavailable
 from common.settings import CassandraSettings
@@ -58,6 +68,14 @@ _AWAY = (
 )
 # Types of the driver's own that must not leave it, and ids that are wanted as text.
 _CONVERSIONS = {set: set, IdText: str}
+# What a node says that answers, while others do not.
+_TOO_FEW = (
+    NotEnoughReplicas,
+    Timeout,
+    CoordinationFailure,
+    IsBootstrappingErrorMessage,
+    OverloadedErrorMessage,
+)
 # What says that the statement is wrong. Some errors of the protocol (a syntax error is one) have no exception of their own.
 _REFUSED = (DriverException, ErrorMessage)
 
@@ -135,11 +153,25 @@ class CassandraDriver:
 
     async def write(self, statement: Write, *values: Any) -> None:
         """See Database."""
-        await self._execute(self._prepared[statement].bind(values))
+        bound = self._prepared[statement].bind(values)
+        if not statement.idempotent:
+            await self._execute(bound)
+            return
+        await repeated(lambda _: self._execute(bound))
 
     async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
         """See Database."""
-        await self._execute(self._bound_batch(steps))
+        bound = self._bound_batch(steps)
+        if not bound.is_idempotent:
+            await self._execute(bound)
+            return
+
+        async def attempt(former: TooFewReplicas | None) -> None:
+            # A batch that timed out is in the log of a node already, and cannot be logged again while another node is dead.
+            bound.batch_type = BatchType.UNLOGGED if isinstance(former, WriteTimedOut) else BatchType.LOGGED
+            await self._execute(bound)
+
+        await repeated(attempt)
 
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """See Database."""
@@ -151,7 +183,11 @@ class CassandraDriver:
 
     async def answers(self) -> bool:
         """See Database."""
-        probe = SimpleStatement("SELECT key FROM system.local", consistency_level=ConsistencyLevel.LOCAL_ONE)
+        probe = SimpleStatement(
+            "SELECT key FROM system.local",
+            consistency_level=ConsistencyLevel.LOCAL_ONE,
+            is_idempotent=True,  # any node may answer
+        )
         try:
             rows = await self._answers.of(self._session.execute_async(probe, timeout=_ANSWER_SECONDS))
         except (*_AWAY, *_REFUSED):
@@ -246,4 +282,7 @@ class _Answers:
 def _translated(error: Exception) -> Exception:
     if isinstance(error, OperationTimedOut):
         return unanswered()
+    said = error.errors.values() if isinstance(error, NoHostAvailable) else [error]
+    if any(isinstance(each, _TOO_FEW) for each in said):  # of several nodes that were tried, one answered
+        return too_few(isinstance(error, WriteTimeout))
     return unavailable() if isinstance(error, _AWAY) else DatabaseError(str(error))

@@ -111,18 +111,25 @@ def _rows(
     fault: str, writers: Writers, known: float | None, found: tuple[dict[str, int], dict[str, int]], away: bool
 ) -> list[Measurement]:
     lost, doubled = found
-    once = [kind for kind in ("play", "user")]
+    once = ("play", "user")
     of_once = 100 * writers.failed(*once) / max(1, len(writers.of(*once)))
     longest = max(write.seconds for write in writers.written)
     return [
         Measurement(
-            PROMISE, f"{fault}: writes that may be repeated, failed", 0, writers.failed(*REPEATABLE), "writes", str(writers)
+            PROMISE,
+            f"{fault}: writes that may be repeated, failed",
+            0,
+            writers.failed(*REPEATABLE),
+            "writes",
+            str(writers),
         ),
         Measurement(PROMISE, f"{fault}: plays and new users whose result is unknown", 2, of_once, "%"),
         Measurement(PROMISE, f"{fault}: the longest call", DEADLINE_SECONDS + _SLACK_SECONDS, longest),
         Measurement(PROMISE, f"{fault}: acknowledged and lost", 0, sum(lost.values()), "writes", str(lost or "")),
         Measurement(PROMISE, f"{fault}: counted twice", 0, sum(doubled.values()), "writes", str(doubled or "")),
-        Measurement(PROMISE, f"{fault}: until the ring knows", _KNOWN_SECONDS, _KNOWN_SECONDS if known is None else known),
+        Measurement(
+            PROMISE, f"{fault}: until the ring knows", _KNOWN_SECONDS, _KNOWN_SECONDS if known is None else known
+        ),
         Measurement(PROMISE, f"{fault}: the services believe that Cassandra is away", 0, int(away), "times"),
     ]
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from tests.chaos.cassandra_node import cassandra_node
+from tests.chaos.data_centres import two_data_centres
 from tests.chaos.etcd_faults import etcd_away, etcd_wiped, hundred_instances, key_deleted, storm, watch_broken
 from tests.chaos.instance_faults import killed, partition, paused, port_taken, stopped_in_order
 from tests.chaos.scaling import rolling_restart, scaling
@@ -30,6 +31,7 @@ TRIALS: dict[str, Trial] = {
         scaling,
         storm,
         cassandra_node,
+        two_data_centres,
     )
 }
 SHORT = ("port-taken", "killed", "key-deleted", "paused", "watch-broken", "rolling-restart")

@@ -54,7 +54,7 @@ class Calls:
 
     async def close(self) -> None:
         """Close the channel."""
-        await self._channel.close()
+        await self._channel.close(grace=None)
 
 
 class Writers:
