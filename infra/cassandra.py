@@ -90,9 +90,7 @@ class Cassandra(Process):
         self.port = port
         self.storage_port = storage_port or free_port(host)
         self.data = folder.absolute()
-        self.login = login
-        self.tls = tls
-        self.datacenter = datacenter
+        self.login, self.tls, self.datacenter = login, tls, datacenter
         self._values = {
             **_settings_of_login(login),
             **_settings_of_tls(tls),
@@ -106,10 +104,8 @@ class Cassandra(Process):
             "Cassandra",
             _command(self.data, jars, heap_mb, _RING_DELAY_MS if seeds else 100),
             self.data / "start.log",
-            # Without a locale Java cannot read names of files that are not ASCII.
-            environment={"LC_ALL": "C.UTF-8"},
-            # Its log's name is relative, because a % in a path would be read as a part of the pattern that names older logs.
-            folder=self.data,
+            environment={"LC_ALL": "C.UTF-8"},  # without a locale Java cannot read names of files that are not ASCII
+            folder=self.data,  # of relative names: a % in a log's path would be read as a part of the pattern that names older logs
             stop_seconds=6.0,
         )
 
