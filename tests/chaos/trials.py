@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from tests.chaos.cassandra_node import cassandra_node
 from tests.chaos.data_centres import two_data_centres
 from tests.chaos.etcd_faults import etcd_away, etcd_wiped, hundred_instances, key_deleted, storm, watch_broken
+from tests.chaos.histories import histories
 from tests.chaos.instance_faults import killed, partition, paused, port_taken, stopped_in_order
 from tests.chaos.scaling import rolling_restart, scaling
 from tests.chaos.start_order import any_order, cassandra_away
@@ -32,6 +33,7 @@ TRIALS: dict[str, Trial] = {
         storm,
         cassandra_node,
         two_data_centres,
+        histories,
     )
 }
 SHORT = ("port-taken", "killed", "key-deleted", "paused", "watch-broken", "rolling-restart")
