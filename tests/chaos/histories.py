@@ -61,7 +61,7 @@ async def one_run(world: World, judge: Judge, process: Process, fault: str, seco
         recorder = Recorder(services)
         async with recorder:
             await asyncio.sleep(min(_BEFORE_SECONDS, seconds / 3))
-            disturbance = asyncio.create_task(_disturb(world, process, FAULTS[fault]))
+            disturbance = asyncio.create_task(_disturb(world, process, fault))
             await asyncio.sleep(seconds - min(_BEFORE_SECONDS, seconds / 3))
             await disturbance
         await recorder.read_everything()
@@ -75,9 +75,9 @@ async def one_run(world: World, judge: Judge, process: Process, fault: str, seco
     return Measurement(PROMISE, "illegal or undecided histories", 0, illegal, "", f"{note}{details}", holds=enough)
 
 
-async def _disturb(world: World, process: Process, fault: Fault) -> None:
+async def _disturb(world: World, process: Process, fault: str) -> None:
     """Do the fault, and undo it after a while; returns when the process serves again."""
-    await asyncio.to_thread(fault, process)
+    await asyncio.to_thread(FAULTS[fault], process)
     await asyncio.sleep(_AWAY_SECONDS)
     await asyncio.to_thread(process.resume if process.alive else process.start)
     await world.until(process.is_ready, 300, f"{process.name} serves again")

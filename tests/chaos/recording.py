@@ -111,8 +111,9 @@ class Recorder:
             if random.random() < 0.5:
                 name = f"Video {caller}.{number}"
                 call = self._begin("video", video, "submit", caller, user=str(user), text=name)
-                ids = {"video_id": _id(video), "user_id": _id(user), "you_tube_video_id": "abc"}
-                request = videos.SubmitYouTubeVideoRequest(name=name, **ids)
+                request = videos.SubmitYouTubeVideoRequest(
+                    video_id=_id(video), user_id=_id(user), name=name, you_tube_video_id="abc"
+                )
                 await self._end(call, self._services.video_catalog.SubmitYouTubeVideo(request, timeout=_TIMEOUT))
             else:
                 call = await self._get(caller, video)
