@@ -22,7 +22,7 @@ var models = map[string]porcupine.Model{
 	"video":   {Init: func() interface{} { return owned{} }, Step: stepVideo},
 }
 
-// stepRating: one rating for each user, the later one counts; the answer is their number and sum. The state is "user=rating" for each user, in
+// stepRating: one rating for each user, the later one counts; the answer is their number and sum. The state is a line "user=rating" for each user, in
 // their order, so that equal states are equal texts.
 func stepRating(state, input, output interface{}) (bool, interface{}) {
 	ratings, call := state.(string), input.(Call)
@@ -47,10 +47,15 @@ func rated(ratings, user string, rating int) string {
 		}
 	}
 	sort.Strings(kept)
-	return strings.Join(kept, " ")
+	return strings.Join(kept, "\n")
 }
 
-func entries(ratings string) []string { return strings.Fields(ratings) }
+func entries(ratings string) []string {
+	if ratings == "" {
+		return nil
+	}
+	return strings.Split(ratings, "\n")
+}
 
 // owned is an address or a video: whose it is, and with which password, or under which name. Without a user nobody has it.
 type owned struct{ user, text string }
