@@ -22,6 +22,7 @@ from common.database.interface import (
     Write,
     WriteIf,
 )
+from common.database.repeating import settled
 
 __all__ = [
     "Database",
@@ -35,5 +36,6 @@ __all__ = [
     "WriteIf",
     "connect",
     "explained",
+    "settled",
     "wait_for_database",
 ]

@@ -12,8 +12,8 @@ from grpc_discovery.addresses import Address
 
 _CONNECT_SECONDS = 3.0
 _RECONNECT_MS = 1000
-_HEARTBEAT_SECONDS = 2
-_IDLE_SECONDS = 6
+_HEARTBEAT_SECONDS = 1
+_IDLE_SECONDS = 4
 # Idempotent statements are sent to a second node, and a third, when the first has not answered for so long: it may be paused or cut off.
 _NEXT_NODE_MS, _NEXT_NODES = 1000, 2
 # A retry policy, by its name in the driver: nothing is retried, unless a statement asks for it.

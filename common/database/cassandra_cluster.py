@@ -27,7 +27,7 @@ CONDITIONAL_PROFILE = "conditional"
 
 _CONNECT_SECONDS = 3.0
 _RECONNECT_SECONDS = 1.0
-_HEARTBEAT_SECONDS = 3
+_HEARTBEAT_SECONDS, _HEARTBEAT_WAIT_SECONDS = 1, 3
 # Idempotent statements are sent to a second node, and a third, when the first has not answered for so long: it may be paused or cut off.
 _NEXT_NODE_SECONDS, _NEXT_NODES = 1.0, 2
 
@@ -85,7 +85,7 @@ def build_cluster(settings: CassandraSettings, contact_points: list[Address]) ->
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
         idle_heartbeat_interval=_HEARTBEAT_SECONDS,
-        idle_heartbeat_timeout=_HEARTBEAT_SECONDS,
+        idle_heartbeat_timeout=_HEARTBEAT_WAIT_SECONDS,
         timestamp_generator=_Timestamps(),
         prepare_on_all_hosts=False,
         protocol_version=4,  # version 5 adds checksums to every frame, which the driver computes in Python

@@ -7,17 +7,20 @@ moment later. Nothing is repeated while no node answers at all: then callers are
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from common.database.availability import TooFewReplicas
+from common.database.interface import Outcome
+from common.errors import Unavailable
 from grpc_discovery import time_left
 
 MAX_SECONDS = 10.0
 """How long a statement is repeated for callers without a deadline."""
 
 _MIN_PAUSE, _MAX_PAUSE = 0.1, 2.0
+_MAX_UNKNOWN = 3
 
 Result = TypeVar("Result")
 
@@ -54,3 +57,23 @@ async def repeated(attempt: Callable[[TooFewReplicas | None], Awaitable[Result]]
             pause = min(_MAX_PAUSE, pause * 2)
     finally:
         _timestamp.reset(token)
+
+
+async def settled(attempt: Callable[[], Awaitable[Outcome]], own: Mapping[str, Any]) -> Outcome:
+    """The outcome of a lightweight transaction that inserts a row which holds `own`: what nobody else writes, such as an id made for it.
+
+    Where an outcome is unknown (many at once, or a node that is lost), it is tried again, and the row tells whether the first attempt was
+    applied. Raises Unavailable when the outcome stays unknown.
+    """
+    for number in range(1, _MAX_UNKNOWN + 1):
+        try:
+            outcome = await attempt()
+        except Unavailable:
+            if number == _MAX_UNKNOWN:
+                raise
+            await asyncio.sleep(random.uniform(0, _MIN_PAUSE))
+        else:
+            break
+    if not outcome.applied and number > 1 and all(outcome.current[0].get(name) == own[name] for name in own):
+        return Outcome(applied=True, current=[])
+    return outcome

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from common.database import Database, Select, WriteIf
+from common.database import Database, Outcome, Select, WriteIf, settled
 from services.user_management.email_addresses import MAX_CHARACTERS, email_key
 
 
@@ -95,13 +95,15 @@ class UsersRepository:
         self, email: str, password: str, user_id: UUID, timestamp: datetime, former: CredentialsRow | None
     ) -> bool:
         """Claim a free address, or one whose claim still is `former`, for a user about to be created. False if another was faster."""
-        if former is None:
-            outcome = await self._database.write_if(CLAIM, email, password, user_id, timestamp)
-        else:
-            outcome = await self._database.write_if(
+
+        async def attempt() -> Outcome:
+            if former is None:
+                return await self._database.write_if(CLAIM, email, password, user_id, timestamp)
+            return await self._database.write_if(
                 CLAIM_ANEW, password, user_id, timestamp, email, former.user_id, former.claimed_at
             )
-        return outcome.applied
+
+        return (await settled(attempt, {"userid": user_id, "claimed_at": timestamp})).applied
 
     async def release(self, email: str, user_id: UUID, timestamp: datetime) -> None:
         """Give up a claim, if it still is the one made at `timestamp`."""
@@ -111,7 +113,10 @@ class UsersRepository:
         self, user_id: UUID, first_name: str, last_name: str, email: str, timestamp: datetime
     ) -> str | None:
         """Create a user. None if that was done; otherwise the address of the user that has this id already."""
-        outcome = await self._database.write_if(INSERT_USER, user_id, first_name, last_name, email, timestamp)
+        outcome = await settled(
+            lambda: self._database.write_if(INSERT_USER, user_id, first_name, last_name, email, timestamp),
+            {"email": email, "created_date": timestamp},
+        )
         return None if outcome.applied else outcome.current[0]["email"] or ""
 
     async def complete(self, email: str, user_id: UUID) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from common.database import Database, IdText, Outcome, Select, WriteIf
+from common.database import Database, IdText, Outcome, Select, WriteIf, settled
 from services.video_catalog.index_plan import INSERT_TEXT, WRITES, Step, batches, day_of
 from services.video_catalog.video import Video
 
@@ -178,7 +178,9 @@ class VideoCatalogRepository:
 
     async def claim(self, video_id: UUID, claim: UUID, user_id: UUID, added_date: datetime) -> Outcome:
         """Claim an id for a minute, if it is free. Raises Unavailable when the outcome is not known."""
-        return await self._database.write_if(CLAIM, video_id, claim, user_id, added_date)
+        return await settled(
+            lambda: self._database.write_if(CLAIM, video_id, claim, user_id, added_date), {"claim": claim}
+        )
 
     async def release(self, video_id: UUID, claim: UUID) -> None:
         """Give up a claim, if it still is this one."""

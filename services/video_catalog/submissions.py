@@ -5,23 +5,18 @@ docs/decisions/0501.
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
-from random import random
 from typing import NamedTuple
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
-from common.database import Outcome
-from common.errors import Unavailable
 from common.timestamps import now
-from grpc_discovery import AlreadyExists
+from grpc_discovery import AlreadyExists, ServiceError
 from services.video_catalog.index_plan import steps_to_list, steps_to_write
 from services.video_catalog.repository import VideoCatalogRepository
 from services.video_catalog.spellings import Spellings
 from services.video_catalog.video import Submission, Video
-
-CLAIM_REPEATS = 2
-MAX_CLAIM_PAUSE_SECONDS = 0.1
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -75,14 +70,15 @@ class Submissions:
         await self.videos.write_together(steps.together)
         await self.videos.write_apart(steps.after)
         if claim:
-            await self.videos.release(submission.video_id, claim)
+            with suppress(ServiceError):  # the video stands; a claim ends by itself after a minute
+                await self.videos.release(submission.video_id, claim)
         self._spellings.add_in_background(found.other_spellings)
 
     async def _claimed(self, video_id: UUID, user_id: UUID) -> _Claimed:
         """Claim an id for a user. Several that submit a new video at once get the same date. Raises AlreadyExists."""
         claim, proposed = uuid4(), self._next_added_date()
-        outcome = await self._claim(video_id, claim, user_id, proposed)
-        mine = claim if outcome.applied or outcome.current[0]["claim"] == claim else None
+        outcome = await self.videos.claim(video_id, claim, user_id, proposed)
+        mine = claim if outcome.applied else None
         older = await self.videos.video(video_id, decides=True)
         owner, added_date = user_id, proposed
         if older:
@@ -94,15 +90,6 @@ class Submissions:
                 await self.videos.release(video_id, mine)
             raise AlreadyExists(f"A video with the id {video_id} was submitted by another user already")
         return _Claimed(added_date, mine, older)
-
-    async def _claim(self, video_id: UUID, claim: UUID, user_id: UUID, added_date: datetime) -> Outcome:
-        """Try to claim an id. An attempt whose outcome is unknown (many at once, for one) is repeated: the claim's id tells if it is ours."""
-        for _ in range(CLAIM_REPEATS):
-            try:
-                return await self.videos.claim(video_id, claim, user_id, added_date)
-            except Unavailable:
-                await asyncio.sleep(random() * MAX_CLAIM_PAUSE_SECONDS)
-        return await self.videos.claim(video_id, claim, user_id, added_date)
 
     def _next_added_date(self) -> datetime:
         """The present time, or the millisecond after the last one given out: no two videos of one process share theirs."""
