@@ -37,11 +37,11 @@ _AWAY = (
     errors.CassErrorLibNoStreams,
     errors.CassErrorLibRequestQueueFull,
     errors.CassErrorLibUnableToConnect,
-    errors.CassErrorLibWriteError,
     errors.CassErrorServerTruncateError,
 )
-# What a node says that answers, while others do not.
+# What a node says that answers, while others do not; or the connection to a node was lost, while those to others may be there.
 _TOO_FEW = (
+    errors.CassErrorLibWriteError,
     errors.CassErrorServerIsBootstrapping,
     errors.CassErrorServerOverloaded,
     errors.CassErrorServerReadFailure,
@@ -239,8 +239,7 @@ class AcsyllaDriver:
         batch.set_consistency(self._write_consistency(statement for statement, _ in steps))
         batch.set_serial_consistency(self._serial_consistency)
         if idempotent:
-            batch.set_is_idempotent(True)
-            batch.set_retry_policy(_NEXT_NODE)
+            batch.set_is_idempotent(True)  # and repeated by us: the driver would try the log of the same nodes again
         for statement, values in steps:
             batch.add_statement(self._prepared[statement].statement.bind(values))
         try:

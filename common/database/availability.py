@@ -57,7 +57,7 @@ def too_few(write_timed_out: bool) -> Unavailable:
 def unanswered() -> ServiceError:
     """What a caller is told when a statement was not answered in its time."""
     error = waited_too_long(_AWAY)
-    return error if isinstance(error, DeadlineExceeded) else unavailable()
+    return error if isinstance(error, DeadlineExceeded) else too_few(write_timed_out=False)
 
 
 def explained(error: Exception, contact_points: Iterable[Address]) -> str:

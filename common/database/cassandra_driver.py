@@ -68,8 +68,9 @@ _AWAY = (
 )
 # Types of the driver's own that must not leave it, and ids that are wanted as text.
 _CONVERSIONS = {set: set, IdText: str}
-# What a node says that answers, while others do not.
+# What a node says that answers, while others do not; or the connection to a node was lost, while those to others may be there.
 _TOO_FEW = (
+    ConnectionException,
     NotEnoughReplicas,
     Timeout,
     CoordinationFailure,

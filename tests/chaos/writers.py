@@ -17,7 +17,7 @@ from tests.scenarios.wire import METHODS, OPTIONS, STUBS
 SLUGS = ("comments", "ratings", "statistics", "user_management", "video_catalog")
 """The services that are written to."""
 
-RATES = {"comment": 6.0, "rating": 6.0, "video": 4.0, "play": 6.0, "user": 1.5}
+RATES = {"comment": 4.0, "rating": 4.0, "video": 2.0, "play": 5.0, "user": 1.0}
 """Calls a second."""
 
 REPEATABLE = ("comment", "rating", "video")
