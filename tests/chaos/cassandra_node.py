@@ -19,7 +19,7 @@ from tests.chaos.writers import REPEATABLE, SLUGS, Calls, Writers
 from tests.database.keyspace import in_agreement
 from tests.processes import ServiceProcess, run_module
 
-PROMISE = "19"
+PROMISE = "data"
 DRIVERS = ("acsylla", "cassandra-driver")
 DEADLINE_SECONDS = 10.0
 _SLACK_SECONDS = 1.0

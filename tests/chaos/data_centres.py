@@ -17,7 +17,7 @@ from tests.chaos.writers import Calls
 from tests.database.keyspace import in_agreement
 from tests.processes import ServiceProcess, run_module
 
-PROMISE = "20"
+PROMISE = "data"
 DATACENTERS = ("west", "east")
 _REPLICATION = "{'class': 'NetworkTopologyStrategy', 'west': 1, 'east': 1}"
 _SLUGS = ("ratings", "user_management", "video_catalog")

@@ -12,7 +12,7 @@ from tests.chaos.recording import Recorder
 from tests.chaos.world import Measurement, World
 from tests.processes import SERVICES, ServiceProcess
 
-PROMISE = "21"
+PROMISE = "data"
 SLUGS = ("ratings", "user_management", "video_catalog")
 RUNS = 30
 SECONDS = 40.0
