@@ -17,7 +17,7 @@ from acsylla import errors
 from common.database.acsylla_session import local_datacenter, open_session
 from common.database.availability import Availability, TooFewReplicas, WriteTimedOut, too_few, unanswered, unavailable
 from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write, WriteIf
-from common.database.repeating import repeated, repeated_timestamp
+from common.database.repeating import repeated
 from common.database.rows import Convert, row_maker
 from common.errors import Unavailable
 from common.settings import CassandraSettings
@@ -223,8 +223,6 @@ class AcsyllaDriver:
         if prepared.idempotent:
             bound.set_is_idempotent(True)
             bound.set_retry_policy(_NEXT_NODE)
-        if timestamp := repeated_timestamp():
-            bound.set_timestamp(timestamp)
         try:
             return await self._session.execute(bound)
         except errors.CassException as error:
@@ -234,8 +232,6 @@ class AcsyllaDriver:
         seconds = time_left(self._timeout)
         self._availability.require()
         batch = (acsylla.create_batch_logged if logged else acsylla.create_batch_unlogged)(seconds)
-        if timestamp := repeated_timestamp():
-            batch.set_timestamp(timestamp)
         batch.set_consistency(self._write_consistency(statement for statement, _ in steps))
         batch.set_serial_consistency(self._serial_consistency)
         if idempotent:

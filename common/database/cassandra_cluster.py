@@ -16,9 +16,7 @@ from cassandra.policies import (
     TokenAwarePolicy,
 )
 from cassandra.query import dict_factory, tuple_factory
-from cassandra.timestamps import MonotonicTimestampGenerator
 
-from common.database.repeating import repeated_timestamp
 from common.settings import CassandraSettings
 from grpc_discovery.addresses import Address
 
@@ -46,14 +44,6 @@ class RetryIdempotentOnce(FallthroughRetryPolicy):  # type: ignore[misc]  # the 
     ) -> tuple[int, Any]:
         """See the driver's RetryPolicy."""
         return self.on_request_error(query, consistency, None, retry_num)
-
-
-class _Timestamps(MonotonicTimestampGenerator):  # type: ignore[misc]  # the driver is untyped
-    """The present time, or, for a write that is repeated, the time of its first attempt."""
-
-    def __call__(self) -> int:
-        """Microseconds since 1970."""
-        return repeated_timestamp() or int(super().__call__())
 
 
 def build_cluster(settings: CassandraSettings, contact_points: list[Address]) -> Cluster:
@@ -86,7 +76,6 @@ def build_cluster(settings: CassandraSettings, contact_points: list[Address]) ->
         control_connection_timeout=_CONNECT_SECONDS,
         idle_heartbeat_interval=_HEARTBEAT_SECONDS,
         idle_heartbeat_timeout=_HEARTBEAT_WAIT_SECONDS,
-        timestamp_generator=_Timestamps(),
         prepare_on_all_hosts=False,
         protocol_version=4,  # version 5 adds checksums to every frame, which the driver computes in Python
         compression=False,

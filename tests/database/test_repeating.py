@@ -7,7 +7,7 @@ import pytest
 
 from common.database import Outcome, settled
 from common.database.availability import TooFewReplicas, WriteTimedOut, too_few, unavailable
-from common.database.repeating import repeated, repeated_timestamp
+from common.database.repeating import repeated
 from common.errors import Unavailable
 from grpc_discovery.serving.deadlines import set_time_left
 
@@ -54,24 +54,6 @@ async def test_no_repetition_runs_past_the_deadline() -> None:
         await repeated(attempt)
     assert 1 < len(given) < 10
     assert time.monotonic() - began < 0.5
-
-
-async def test_repetitions_have_the_timestamp_of_the_first_attempt() -> None:
-    seen: list[int | None] = []
-
-    async def attempt(former: TooFewReplicas | None) -> None:
-        seen.append(repeated_timestamp())
-        if len(seen) < 3:
-            raise too_few(True)
-
-    before = time.time_ns() // 1000
-    await repeated(attempt)
-    first, second, third = seen
-    assert first is None
-    assert second == third
-    assert second is not None
-    assert before <= second <= before + 50_000
-    assert repeated_timestamp() is None
 
 
 async def test_a_transaction_that_was_applied_unnoticed_is_known_by_what_only_it_writes() -> None:
