@@ -27,20 +27,16 @@ async def repeated(attempt: Callable[[TooFewReplicas | None], Awaitable[Result]]
     """The result of `attempt`, which is made again while it raises TooFewReplicas and the caller's deadline allows. It gets the last error."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + time_left(MAX_SECONDS)
-    try:
-        return await attempt(None)
-    except TooFewReplicas as error:
-        former = error
-    pause = _MIN_PAUSE
+    former, pause = None, _MIN_PAUSE
     while True:
-        seconds = random.uniform(pause / 2, pause)
-        if loop.time() + seconds >= ends:
-            raise former
-        await asyncio.sleep(seconds)
         try:
             return await attempt(former)
         except TooFewReplicas as error:
             former = error
+            seconds = random.uniform(pause / 2, pause)
+            if loop.time() + seconds >= ends:
+                raise
+        await asyncio.sleep(seconds)
         pause = min(_MAX_PAUSE, pause * 2)
 
 

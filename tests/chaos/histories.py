@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from client import Services
@@ -41,10 +41,12 @@ async def histories(world: World) -> list[Measurement]:
 
 
 @asynccontextmanager
-async def instances(world: World) -> AsyncIterator[tuple[ServiceProcess, ServiceProcess]]:
-    """Two processes with the three services each, which serve and are advertised."""
+async def instances(world: World, module: str = "services") -> AsyncIterator[tuple[ServiceProcess, ServiceProcess]]:
+    """Two processes with the three services each, which serve and are advertised; `module` is what they run."""
     async with AsyncExitStack() as stack:
         both = [ServiceProcess(SLUGS, world.folder, world.environment) for _ in range(2)]
+        for process in both:
+            process.command[process.command.index("services")] = module
         for process in both:
             process.start()
             stack.push_async_callback(asyncio.to_thread, process.stop)
@@ -55,16 +57,7 @@ async def instances(world: World) -> AsyncIterator[tuple[ServiceProcess, Service
 
 async def one_run(world: World, judge: Judge, process: Process, fault: str, seconds: float) -> Measurement:
     """So many seconds of calls, with one fault of a process, judged."""
-    async with Services.from_settings(world.settings()) as services:
-        for slug in SLUGS:
-            await services.listed(SERVICES[slug])
-        recorder = Recorder(services)
-        async with recorder:
-            await asyncio.sleep(min(_BEFORE_SECONDS, seconds / 3))
-            disturbance = asyncio.create_task(_disturb(world, process, fault))
-            await asyncio.sleep(seconds - min(_BEFORE_SECONDS, seconds / 3))
-            await disturbance
-        await recorder.read_everything()
+    recorder = await record(world, seconds, _disturb(world, process, fault))
     verdict = await asyncio.to_thread(judge.verdict, recorder.history)
     note = (
         f"{recorder.answered} of {len(recorder.history)} calls answered, {verdict.linearizable} histories linearizable"
@@ -73,6 +66,23 @@ async def one_run(world: World, judge: Judge, process: Process, fault: str, seco
     illegal = verdict.illegal + verdict.undecided
     enough = recorder.answered >= _MIN_ANSWERED
     return Measurement(PROMISE, "illegal or undecided histories", 0, illegal, "", f"{note}{details}", holds=enough)
+
+
+async def record(world: World, seconds: float, disturbance: Coroutine[None, None, None] | None = None) -> Recorder:
+    """So many seconds of calls, with a disturbance after a while; at the end everything is read once more."""
+    before = min(_BEFORE_SECONDS, seconds / 3)
+    async with Services.from_settings(world.settings()) as services:
+        for slug in SLUGS:
+            await services.listed(SERVICES[slug])
+        recorder = Recorder(services)
+        async with recorder:
+            await asyncio.sleep(before)
+            disturbing = asyncio.create_task(disturbance) if disturbance else None
+            await asyncio.sleep(seconds - before)
+            if disturbing:
+                await disturbing
+        await recorder.read_everything()
+    return recorder
 
 
 async def _disturb(world: World, process: Process, fault: str) -> None:

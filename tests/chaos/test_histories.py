@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.cassandra import Cassandra
-from tests.chaos.histories import instances, one_run
+from tests.chaos.histories import instances, one_run, record
 from tests.chaos.judging import Call, Judge
 from tests.chaos.world import world
 
@@ -91,6 +91,15 @@ def test_a_fault_among_many_calls_is_found(judge: Judge) -> None:
     assert judge.verdict([*history, *answers]).illegal == 0
     answers[20].number, answers[20].total = 9, answers[20].total + 3
     assert judge.verdict([*history, *answers]).illegal == 1
+
+
+@pytest.mark.processes
+async def test_what_is_planted_in_the_services_is_found(judge: Judge, cassandra: Cassandra, tmp_path: Path) -> None:
+    """A rating counted twice, a stale read of a video, a user who was acknowledged and not created."""
+    async with world(tmp_path, 3, cassandra) as given, instances(given, "tests.chaos.faulty_services"):
+        history = (await record(given, 10)).history
+    for kind in ("rating", "video", "account"):
+        assert judge.verdict(call for call in history if call.kind == kind).illegal, kind
 
 
 @pytest.mark.processes
