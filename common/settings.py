@@ -162,7 +162,7 @@ class CassandraSettings(Section):
     timeout: float = setting(
         "DATABASE_TIMEOUT",
         5.0,
-        "Seconds a statement may take at most; a call's deadline shortens it.",
+        "Seconds one attempt of a statement may take at most; a call's deadline shortens it.",
         gt=0,
         le=120,
     )

@@ -25,7 +25,7 @@ class Select(Generic[Row]):
 
 @dataclass(frozen=True, eq=False)
 class Write:
-    """A statement that writes. One that is not idempotent (a counter) is never retried behind the caller's back.
+    """A statement that writes. An idempotent one is repeated while the deadline allows and a node answers; any other (a counter) never.
 
     One that is `decisive` writes what a Select that `decides` reads: where serial consistency spans data centres, so does the quorum it is written to.
     """

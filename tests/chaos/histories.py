@@ -17,7 +17,7 @@ SLUGS = ("ratings", "user_management", "video_catalog")
 RUNS = 30
 SECONDS = 40.0
 _BEFORE_SECONDS, _AWAY_SECONDS = 10.0, 5.0
-_MIN_ANSWERED = 100
+_MIN_ANSWERED = 50
 
 FAULTS: dict[str, Callable[[Process], None]] = {
     "killed": Process.kill,
