@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +21,7 @@ from tests.chaos.judging import Call
 RATERS, ACCOUNT_CALLERS, SUBMITTERS = 8, 6, 6
 _RATED = 6
 _TIMEOUT = 5.0
-_AFTER_UNKNOWN_SECONDS = 1.0
+_MAX_PAUSE_SECONDS = 8.0
 _ADDRESS_SECONDS, _VIDEO_SECONDS = 4.0, 5.0
 _REFUSED = {
     "create": StatusCode.ALREADY_EXISTS,
@@ -39,6 +40,7 @@ class Recorder:
         self._rated = [uuid4() for _ in range(_RATED)]
         self._began = time.monotonic()
         self._run = uuid4()
+        self._unknown: Counter[int] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -162,8 +164,12 @@ class Recorder:
         return answer
 
     async def _pause(self, call: Call, seconds: float) -> None:
-        """Wait before the next call: longer after an unknown result, because each of those makes a history harder to judge."""
-        await asyncio.sleep(_AFTER_UNKNOWN_SECONDS if call.result == "unknown" else random.uniform(0, 2 * seconds))
+        """Wait before the next call: ever longer while results are unknown, because each of those makes a history harder to judge."""
+        self._unknown[call.caller] = self._unknown[call.caller] + 1 if call.result == "unknown" else 0
+        if unknown := self._unknown[call.caller]:
+            await asyncio.sleep(min(_MAX_PAUSE_SECONDS, 2 ** (unknown - 1)))
+        else:
+            await asyncio.sleep(random.uniform(0, 2 * seconds))
 
 
 def _id(value: UUID) -> Uuid:
