@@ -68,9 +68,8 @@ _AWAY = (
 )
 # Types of the driver's own that must not leave it, and ids that are wanted as text.
 _CONVERSIONS = {set: set, IdText: str}
-# What a node says that answers, while others do not; or the connection to a node was lost, while those to others may be there.
+# What a node says that answers, while others do not.
 _TOO_FEW = (
-    ConnectionException,
     NotEnoughReplicas,
     Timeout,
     CoordinationFailure,
@@ -283,7 +282,8 @@ class _Answers:
 def _translated(error: Exception) -> Exception:
     if isinstance(error, OperationTimedOut):
         return unanswered()
+    # Of several nodes that were tried, one answered; or the connection to one was lost, while those to others may be there.
     said = error.errors.values() if isinstance(error, NoHostAvailable) else [error]
-    if any(isinstance(each, _TOO_FEW) for each in said):  # of several nodes that were tried, one answered
+    if isinstance(error, ConnectionException) or any(isinstance(each, _TOO_FEW) for each in said):
         return too_few(isinstance(error, WriteTimeout))
     return unavailable() if isinstance(error, _AWAY) else DatabaseError(str(error))
