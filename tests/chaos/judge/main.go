@@ -115,13 +115,20 @@ func judge(calls []Call, limit time.Duration, output io.Writer) int {
 }
 
 // operations makes porcupine's history of the calls of one key. A write whose outcome is unknown stays open to the end: it may take effect at any
-// time, or never. A read whose answer is unknown says nothing.
+// time, or never. A read whose answer is unknown says nothing, nor does a write of an unknown outcome that no read shows: nothing is explained by it
+// but that another was refused meanwhile, which `contended` knows. Each such call that is left out saves the judge much time.
 func operations(calls []Call) []porcupine.Operation {
+	shown := map[owned]bool{}
+	for _, call := range calls {
+		if !writes[call.Action] && call.Result == "ok" {
+			shown[owned{call.User, call.Text}] = true
+		}
+	}
 	var history []porcupine.Operation
 	for _, call := range calls {
 		end := call.End
 		if call.Result == "unknown" {
-			if !writes[call.Action] {
+			if !writes[call.Action] || call.Kind != "rating" && !shown[owned{call.User, call.Text}] {
 				continue
 			}
 			end = math.MaxInt64
