@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,11 +148,12 @@ def cassandra_cluster(
     heap_mb: int = 512,
     ready_seconds: float = 60.0,
     datacenters: Sequence[str] | None = None,
+    prepare: Callable[[Cassandra], object] | None = None,
 ) -> Iterator[list[Cassandra]]:
     """Several nodes of one ring on 127.0.0.1, 127.0.0.2, …, all at the same free port; stopped at the end of the block.
 
     `datacenters` names that of each node; by default all are in one. Each node answers, within `ready_seconds`, before the next is started;
-    they may not know each other yet.
+    they may not know each other yet. `prepare` is called with the first before the others start: tables that are made then need nobody's consent.
     """
     port, storage_port = free_port(), free_port()
     with ExitStack() as stack:
@@ -173,6 +174,8 @@ def cassandra_cluster(
             stack.callback(node.stop)
             node.wait_ready(ready_seconds)
             nodes.append(node)
+            if prepare and number == 1:
+                prepare(node)
         yield nodes
 
 

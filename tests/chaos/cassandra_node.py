@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,19 +53,23 @@ def main() -> None:
 
 
 async def _run(folder: Path, drivers: list[str], names: list[str]) -> None:
-    with cassandra_cluster(folder, 3, ready_seconds=300) as nodes, Etcd(folder / "etcd", free_port()) as etcd:
-        await _until(lambda: in_agreement(nodes), 120, "three nodes that know each other")
-        environment = {
-            "KILLRVIDEO_ETCD": etcd.address,
-            "KILLRVIDEO_DSE_CONTACT_POINTS": ",".join(node.address for node in nodes),
-            "KILLRVIDEO_CASSANDRA_REPLICATION": _REPLICATION,
-        }
-        await asyncio.to_thread(run_module, "schema", environment=environment, folder=folder, timeout=300)
+    with ExitStack() as stack:
+        etcd = stack.enter_context(Etcd(folder / "etcd", free_port()))
+        environment = {"KILLRVIDEO_ETCD": etcd.address, "KILLRVIDEO_CASSANDRA_REPLICATION": _REPLICATION}
+
+        def make_tables(node: Cassandra) -> None:
+            environment["KILLRVIDEO_DSE_CONTACT_POINTS"] = node.address
+            run_module("schema", environment=environment, folder=folder, timeout=300)
+
+        cluster = cassandra_cluster(folder, 3, ready_seconds=300, prepare=make_tables)
+        nodes = stack.enter_context(cluster)
+        environment["KILLRVIDEO_DSE_CONTACT_POINTS"] = ",".join(node.address for node in nodes)
+        await _until(lambda: in_agreement(nodes), 300, "three nodes that know each other")
         for driver in drivers:
             process = ServiceProcess(SLUGS, folder, {**environment, "KILLRVIDEO_CASSANDRA_DRIVER": driver})
             process.start()
             try:
-                await asyncio.to_thread(process.wait_ready, 120)
+                await asyncio.to_thread(process.wait_ready, 300)
                 for name in names:
                     report(await _trial(process, nodes, name, driver))
             finally:

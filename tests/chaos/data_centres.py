@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -14,12 +14,13 @@ from infra.cassandra import Cassandra, cassandra_cluster
 from protos.common_pb2 import Uuid
 from tests.chaos.world import Measurement, World
 from tests.chaos.writers import Calls
-from tests.database.keyspace import in_agreement
+from tests.database.keyspace import PATIENCE, in_agreement, patient_cluster
 from tests.processes import ServiceProcess, run_module
 
 PROMISE = "data"
 DATACENTERS = ("west", "east")
-_REPLICATION = "{'class': 'NetworkTopologyStrategy', 'west': 1, 'east': 1}"
+_WEST_ALONE = "{'class': 'NetworkTopologyStrategy', 'west': 1}"
+_BOTH = "{'class': 'NetworkTopologyStrategy', 'west': 1, 'east': 1}"
 _SLUGS = ("ratings", "user_management", "video_catalog")
 _ADDRESSES, _VIDEOS, _RATED, _RATERS = 20, 20, 4, 20
 _ALONE = 40
@@ -40,15 +41,21 @@ class Broken(NamedTuple):
 async def two_data_centres(world: World) -> list[Measurement]:
     """Both data centres create the same users, submit the same videos and rate the same videos at once."""
     rows = []
-    with cassandra_cluster(world.folder / "centres", 2, ready_seconds=300, datacenters=DATACENTERS) as nodes:
-        await world.until(lambda: in_agreement(nodes), 120, "two nodes that know each other")
-        environment = {
-            **world.environment,
-            "KILLRVIDEO_DSE_CONTACT_POINTS": nodes[0].address,
-            "KILLRVIDEO_CASSANDRA_REPLICATION": _REPLICATION,
-        }
-        await asyncio.to_thread(run_module, "schema", environment=environment, folder=world.folder, timeout=300)
-        await world.until(lambda: in_agreement(nodes), 120, "the same schema in both")
+    environment = {**world.environment, "KILLRVIDEO_CASSANDRA_REPLICATION": _WEST_ALONE}
+
+    def make_tables(node: Cassandra) -> None:
+        contact = {"KILLRVIDEO_DSE_CONTACT_POINTS": node.address}
+        run_module("schema", environment={**environment, **contact}, folder=world.folder, timeout=300)
+
+    with ExitStack() as stack:
+        cluster = cassandra_cluster(
+            world.folder / "centres", 2, ready_seconds=300, datacenters=DATACENTERS, prepare=make_tables
+        )
+        nodes = await asyncio.to_thread(stack.enter_context, cluster)
+        await world.until(lambda: in_agreement(nodes), 300, "two nodes that know each other")
+        with patient_cluster(nodes[0]) as session:
+            session.connect().execute(f"ALTER KEYSPACE killrvideo WITH replication = {_BOTH}", timeout=PATIENCE)
+        await world.until(lambda: in_agreement(nodes), 300, "the same schema in both")
         for consistency in ("SERIAL", "LOCAL_SERIAL"):
             rows += await _with(consistency, nodes, environment, world.folder)
     return rows
@@ -64,7 +71,7 @@ async def _with(
             process.start()
             stack.push_async_callback(asyncio.to_thread, process.stop)
         for process in processes:
-            await asyncio.to_thread(process.wait_ready, 120)
+            await asyncio.to_thread(process.wait_ready, 300)
         centres = [Calls(process.address, timeout=20) for process in processes]
         for calls in centres:
             stack.push_async_callback(calls.close)
