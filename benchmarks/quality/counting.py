@@ -37,15 +37,15 @@ class CountingDatabase:
         """The rows, uncounted: no call scans."""
         return self._database.scan(statement, *values)
 
-    async def write(self, statement: Write, *values: Any) -> None:
+    async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         """The write."""
-        await self._database.write(statement, *values)
+        await self._database.write(statement, *values, timestamp_us=timestamp_us)
 
-    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+    async def batch(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """The batch, without the skipped writes."""
         kept = [step for step in steps if step[0] not in self._skipped]
         if kept:
-            await self._database.batch(kept)
+            await self._database.batch(kept, timestamp_us)
 
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """The lightweight transaction."""

@@ -165,23 +165,24 @@ class AcsyllaDriver:
                 return
             page_state = chunk.page_state()
 
-    async def write(self, statement: Write, *values: Any) -> None:
+    async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         """See Database."""
         prepared = self._prepared[statement]
         if not statement.idempotent:
-            await self._execute(prepared, values)
+            await self._execute(prepared, values, timestamp_us=timestamp_us)
             return
-        await repeated(lambda _: self._execute(prepared, values))
+        await repeated(lambda _: self._execute(prepared, values, timestamp_us=timestamp_us))
 
-    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+    async def batch(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """See Database."""
         if not all(statement.idempotent for statement, _ in steps):
-            await self._execute_batch(steps, idempotent=False)
+            await self._execute_batch(steps, idempotent=False, timestamp_us=timestamp_us)
             return
 
         async def attempt(former: TooFewReplicas | None) -> None:
             # A batch that timed out is in the log of a node already, and cannot be logged again while another node is dead.
-            await self._execute_batch(steps, idempotent=True, logged=not isinstance(former, WriteTimedOut))
+            logged = not isinstance(former, WriteTimedOut)
+            await self._execute_batch(steps, idempotent=True, logged=logged, timestamp_us=timestamp_us)
 
         await repeated(attempt)
 
@@ -215,7 +216,12 @@ class AcsyllaDriver:
         return acsylla.Consistency.QUORUM if spans else acsylla.Consistency.LOCAL_QUORUM
 
     async def _execute(
-        self, prepared: _Prepared, values: Values, page_size: int = _ALL_ROWS, page_state: bytes | None = None
+        self,
+        prepared: _Prepared,
+        values: Values,
+        page_size: int = _ALL_ROWS,
+        page_state: bytes | None = None,
+        timestamp_us: int | None = None,
     ) -> Any:
         seconds = time_left(self._timeout)
         self._availability.require()
@@ -223,12 +229,20 @@ class AcsyllaDriver:
         if prepared.idempotent:
             bound.set_is_idempotent(True)
             bound.set_retry_policy(_NEXT_NODE)
+        if timestamp_us is not None:
+            bound.set_timestamp(timestamp_us)
         try:
             return await self._session.execute(bound)
         except errors.CassException as error:
             raise _translated(error) from error
 
-    async def _execute_batch(self, steps: Sequence[tuple[Write, Values]], idempotent: bool, logged: bool = True) -> Any:
+    async def _execute_batch(
+        self,
+        steps: Sequence[tuple[Write, Values]],
+        idempotent: bool,
+        logged: bool = True,
+        timestamp_us: int | None = None,
+    ) -> Any:
         seconds = time_left(self._timeout)
         self._availability.require()
         batch = (acsylla.create_batch_logged if logged else acsylla.create_batch_unlogged)(seconds)
@@ -236,6 +250,8 @@ class AcsyllaDriver:
         batch.set_serial_consistency(self._serial_consistency)
         if idempotent:
             batch.set_is_idempotent(True)  # and repeated by us: the driver would try the log of the same nodes again
+        if timestamp_us is not None:
+            batch.set_timestamp(timestamp_us)
         for statement, values in steps:
             batch.add_statement(self._prepared[statement].statement.bind(values))
         try:

@@ -92,6 +92,9 @@ class CassandraDriver:
         self._makers: dict[Select[Any], Callable[[Iterable[Any]], Any]] = {}
         self._answers = _Answers(asyncio.get_running_loop())
         self._availability = Availability()
+        self._timestamp_us: int | None = None
+        # Asked by the driver for each statement, within `execute_async`. Without one, Cassandra says when something was written.
+        cluster.timestamp_generator = lambda: self._timestamp_us
 
     @classmethod
     async def connect(cls, settings: CassandraSettings, contact_points: list[Address], keyspace: str | None) -> Self:
@@ -151,25 +154,25 @@ class CassandraDriver:
             if not paging_state:
                 return
 
-    async def write(self, statement: Write, *values: Any) -> None:
+    async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         """See Database."""
         bound = self._prepared[statement].bind(values)
         if not statement.idempotent:
-            await self._execute(bound)
+            await self._execute(bound, timestamp_us=timestamp_us)
             return
-        await repeated(lambda _: self._execute(bound))
+        await repeated(lambda _: self._execute(bound, timestamp_us=timestamp_us))
 
-    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+    async def batch(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """See Database."""
         bound = self._bound_batch(steps)
         if not bound.is_idempotent:
-            await self._execute(bound)
+            await self._execute(bound, timestamp_us=timestamp_us)
             return
 
         async def attempt(former: TooFewReplicas | None) -> None:
             # A batch that timed out is in the log of a node already, and cannot be logged again while another node is dead.
             bound.batch_type = BatchType.UNLOGGED if isinstance(former, WriteTimedOut) else BatchType.LOGGED
-            await self._execute(bound)
+            await self._execute(bound, timestamp_us=timestamp_us)
 
         await repeated(attempt)
 
@@ -215,10 +218,16 @@ class CassandraDriver:
         bound.is_idempotent = False  # whether an attempt without an answer was applied is for the caller to find out
         return await self._execute(bound, CONDITIONAL_PROFILE)
 
-    async def _execute(self, bound: BoundStatement | BatchStatement, profile: Any = EXEC_PROFILE_DEFAULT) -> list[Any]:
+    async def _execute(
+        self,
+        bound: BoundStatement | BatchStatement,
+        profile: Any = EXEC_PROFILE_DEFAULT,
+        timestamp_us: int | None = None,
+    ) -> list[Any]:
         seconds = time_left(self._timeout)
         self._availability.require()
         try:
+            self._timestamp_us = timestamp_us
             response = self._session.execute_async(bound, timeout=seconds, execution_profile=profile)
             return await self._answers.of(response) or []
         except (*_AWAY, *_REFUSED) as error:

@@ -59,6 +59,9 @@ class DatabaseError(Exception):
 class Database(Protocol):
     """A session with prepared statements.
 
+    Cassandra's clock says when something was written, never that of this process: the clocks of two instances may differ. `timestamp_us`
+    (microseconds since 1970) says otherwise, for what must win over a certain row in each of several tables.
+
     Every call is bounded by the caller's deadline and by the setting `database_timeout`. Raises DeadlineExceeded when the deadline has passed,
     Unavailable when the database is away or does not answer in time (then nothing is known of a write), DatabaseError when it refuses.
     """
@@ -79,11 +82,11 @@ class Database(Protocol):
         """The rows of a statement that may have very many, read in chunks as they are asked for."""
         ...
 
-    async def write(self, statement: Write, *values: Any) -> None:
+    async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         """One write."""
         ...
 
-    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+    async def batch(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """Several writes as one LOGGED batch: all of them will be seen, or none."""
         ...
 

@@ -37,16 +37,16 @@ class KilledAt:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._database, name)
 
-        async def step(*values: Any) -> Any:
+        async def step(*values: Any, **named: Any) -> Any:
             if self.killed.is_set():
                 raise Killed
             if name.startswith("select"):
-                return await method(*values)
+                return await method(*values, **named)
             number, self._writes = self._writes, self._writes + 1
             if number != self._number:
-                return await self._send(method(*values))
+                return await self._send(method(*values, **named))
             if self._after:
-                await self._send(method(*values))
+                await self._send(method(*values, **named))
             self.killed.set()
             raise Killed
 
