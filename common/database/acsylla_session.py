@@ -88,7 +88,6 @@ def _cluster(
         heartbeat_interval_sec=_HEARTBEAT_SECONDS,
         idle_timeout_sec=_IDLE_SECONDS,
         prepare_on_all_hosts=False,
-        timestamp_gen="server_side",  # see Database: the clock of this process says nothing
         log_level="critical",  # what matters arrives as errors of statements, and as health
         application_name="killrvideo",
     )

@@ -59,8 +59,9 @@ class DatabaseError(Exception):
 class Database(Protocol):
     """A session with prepared statements.
 
-    Cassandra's clock says when something was written, never that of this process: the clocks of two instances may differ. `timestamp_us`
-    (microseconds since 1970) says otherwise, for what must win over a certain row in each of several tables.
+    The newest timestamp wins in Cassandra, and the clocks of two instances may differ. So a write that replaces what another instance may
+    have written gives its own: `timestamp_us`, microseconds since 1970, later than the WRITETIME of what it replaces. Without one it is by
+    Cassandra's clock, or with acsylla by that of this process (its setting for the former fails). Conditional writes always use Cassandra's.
 
     Every call is bounded by the caller's deadline and by the setting `database_timeout`. Raises DeadlineExceeded when the deadline has passed,
     Unavailable when the database is away or does not answer in time (then nothing is known of a write), DatabaseError when it refuses.

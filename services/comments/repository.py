@@ -1,5 +1,6 @@
 """Where comments are kept. Each is written twice, because Cassandra answers one question per table."""
 
+from random import randint
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,6 +23,13 @@ class VideoCommentRow(NamedTuple):
     comment: str
 
 
+class WrittenRow(NamedTuple):
+    """When a comment was written, in microseconds since 1970."""
+
+    written: int | None
+
+
+WRITTEN = Select("SELECT WRITETIME(comment) FROM comments_by_video WHERE videoid = ? AND commentid = ?", WrittenRow)
 INSERT_BY_VIDEO = Write("INSERT INTO comments_by_video (videoid, commentid, userid, comment) VALUES (?, ?, ?, ?)")
 INSERT_BY_USER = Write("INSERT INTO comments_by_user (userid, commentid, videoid, comment) VALUES (?, ?, ?, ?)")
 OF_USER = Select("SELECT commentid, videoid, comment FROM comments_by_user WHERE userid = ? LIMIT ?", UserCommentRow)
@@ -44,6 +52,7 @@ OF_VIDEO_BEFORE = Select(
 )
 
 STATEMENTS = (
+    WRITTEN,
     INSERT_BY_VIDEO,
     INSERT_BY_USER,
     OF_USER,
@@ -62,12 +71,16 @@ class CommentsRepository:
         self._database = database
 
     async def add(self, video_id: UUID, user_id: UUID, comment_id: UUID, comment: str) -> None:
-        """Write a comment into both lists, or neither; one with the same id is overwritten."""
+        """Write a comment into both lists, or neither; one with the same id is overwritten, whatever the clock says that wrote it."""
+        former = await self._database.select_one(WRITTEN, video_id, comment_id)
+        # At random, so that two who overwrite it at once do not get the same timestamp: each column would be that of either.
+        timestamp_us = former.written + randint(1, 999) if former and former.written else None
         await self._database.batch(
             [
                 (INSERT_BY_VIDEO, (video_id, comment_id, user_id, comment)),
                 (INSERT_BY_USER, (user_id, comment_id, video_id, comment)),
-            ]
+            ],
+            timestamp_us,
         )
 
     async def of_user(self, user_id: UUID, limit: int, start: UUID | None, after: UUID | None) -> list[UserCommentRow]:

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
@@ -27,6 +28,10 @@ POPULAR = ListName("popular", NIL)
 _SHORT, _SHORT_LIVES = 50, timedelta(seconds=1)
 _POPULAR_LIVES = timedelta(seconds=2)
 _REFRESHED_AFTER = timedelta(minutes=10)
+_CLOCKS_DIFFER = timedelta(seconds=5)
+"""A list from later than this, by our own clock, was made by an instance whose clock differs: nobody knows how old it is."""
+_REFRESH_SECONDS = 25.0
+"""How long a refresh in the background may take: less than its claim lasts."""
 _SPARE_ROWS = 5
 """Videos read beyond what a page needs, because some may be gone."""
 
@@ -63,13 +68,22 @@ class Page(NamedTuple):
 EMPTY_PAGE = Page([], None, {})
 
 
+class _Making:
+    """A list that calls of this process make one after the other: the last one, and when it was kept (monotonic, in seconds)."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.made: ListRow | None = None
+        self.ended = 0.0
+
+
 class ListKeeper:
     """Serves pages of lists that are kept, and lets lists be made that are not."""
 
     def __init__(self, repository: SuggestedVideosRepository, lists: ListRepository) -> None:
         self._repository, self._lists = repository, lists
         self._owner = uuid4()
-        self._locks: WeakValueDictionary[ListName, asyncio.Lock] = WeakValueDictionary()
+        self._making: WeakValueDictionary[ListName, _Making] = WeakValueDictionary()
         self._refreshing: set[asyncio.Task[None]] = set()
 
     async def first_page(
@@ -82,13 +96,7 @@ class ListKeeper:
                 if age(kept) > _REFRESHED_AFTER:
                     self._refresh_in_background(name, fingerprint, kept, make)
                 return page
-        started = now()
-        lock = self._locks.setdefault(name, asyncio.Lock())
-        async with lock:  # a caller that waits for a list which another call is making takes that one
-            newest = await self._lists.newest_list(name)
-            if newest is None or newest.fingerprint != fingerprint or (newest.checked_at or datetime.min) < started:
-                newest = await self.keep(name, fingerprint, newest, await make())
-        page, _ = await self._page(name, newest, 0, request)
+        page, _ = await self._page(name, await self._made(name, fingerprint, make), 0, request)
         return page
 
     async def later_page(self, name: ListName, cursor: ListCursor, request: PageRequest) -> Page:
@@ -98,6 +106,16 @@ class ListKeeper:
             return EMPTY_PAGE
         page, _ = await self._page(name, kept, cursor.offset, request)
         return page
+
+    async def _made(self, name: ListName, fingerprint: str, make: Make) -> ListRow:
+        """A list made now. A caller that waits for a list which another call is making takes that one."""
+        started = monotonic()
+        making = self._making.setdefault(name, _Making())
+        async with making.turn:
+            if making.made is None or making.made.fingerprint != fingerprint or making.ended < started:
+                making.made = await self.keep(name, fingerprint, await self._lists.newest_list(name), await make())
+                making.ended = monotonic()
+            return making.made
 
     async def keep(self, name: ListName, fingerprint: str, before: ListRow | None, made: RankedList) -> ListRow:
         """Keep a list. One that came out as before keeps its timestamp, and with it the pages under way."""
@@ -151,8 +169,9 @@ class ListKeeper:
         async def refresh() -> None:
             set_time_left(None)  # the caller's deadline is not this work's
             try:
-                if await self._lists.claim(name, self._owner):
-                    await self.keep(name, fingerprint, kept, await make())
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    if await self._lists.claim(name, self._owner):
+                        await self.keep(name, fingerprint, kept, await make())
             except Exception as error:  # nobody waits for it; the next caller tries again
                 _log.warning("the list %s of %s was not refreshed: %s", *name, error)
 
@@ -168,6 +187,8 @@ def age(kept: ListRow) -> timedelta:
 
 def _expired(name: ListName, kept: ListRow) -> bool:
     """Whether a list must not be shown again though nothing it is known to rest on has changed."""
+    if age(kept) < -_CLOCKS_DIFFER:
+        return True
     if name == POPULAR:
         return age(kept) > _POPULAR_LIVES
     return len(kept.video_ids or []) < _SHORT and age(kept) > _SHORT_LIVES

@@ -21,7 +21,9 @@ async def popular_list(repository: SuggestedVideosRepository, lists: ListReposit
     """The videos that are rated well by several people, or played often."""
     members, folded_until = await lists.popular()
     minute = now().replace(second=0, microsecond=0)
-    first = max(folded_until, minute - _EVENTS_READ_BACK) if folded_until else minute - _EVENTS_READ_BACK
+    # A timestamp in the future is of an instance whose clock differs, and says nothing.
+    is_known = folded_until is not None and folded_until <= minute
+    first = max(folded_until, minute - _EVENTS_READ_BACK) if folded_until and is_known else minute - _EVENTS_READ_BACK
     minutes = [first + number * _MINUTE for number in range(int((minute - first) / _MINUTE) + 1)]
     candidates = members | await repository.with_events(minutes, _VIDEOS_OF_A_MINUTE)
     totals, plays, contents = await asyncio.gather(

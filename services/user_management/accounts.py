@@ -82,7 +82,8 @@ class Accounts:
         present = await self.users.add_user(user.user_id, user.first_name, user.last_name, user.email, claimed_at)
         if present is None or email_key(present) == key:
             with suppress(ServiceError):  # the user exists; the next call that finds the claim completes it
-                await self.users.complete(claimed_key, user.user_id)
+                # A process that was paused for longer than its claim lasts may have lost the address to somebody else.
+                return await self.users.complete(claimed_key, user.user_id) and present is None
         else:
             await self.users.release(claimed_key, user.user_id, claimed_at)
         return present is None
@@ -95,7 +96,7 @@ class Accounts:
             return True  # the same call, after a crash of ours or of an older backend
         if former.claimed_at is None:
             return False  # somebody signs in with these, though their name is lost
-        if former.claimed_at + CLAIM_LIFETIME < now():
+        if former.claim_age > CLAIM_LIFETIME:
             return True
         # The id went to another address while this one was claimed: the user it was claimed for will never exist.
         return former.user_id is not None and await self.users.user_to_decide(former.user_id) is not None

@@ -5,7 +5,7 @@ Both are written by lightweight transactions only, each a step of its own; servi
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,12 +14,23 @@ from services.user_management.email_addresses import MAX_CHARACTERS, email_key
 
 
 class CredentialsRow(NamedTuple):
-    """Who logs in with an address. `claimed_at` is set while that user is being created."""
+    """Who logs in with an address. `claimed_at` is set while that user is being created.
+
+    It was written at `claimed_us` (microseconds since 1970), and now it is `now_ms` (milliseconds): both by Cassandra's clock, because the
+    clocks of two instances may differ.
+    """
 
     email: str
     password: str | None
     user_id: UUID | None
     claimed_at: datetime | None
+    claimed_us: int | None
+    now_ms: int
+
+    @property
+    def claim_age(self) -> timedelta:
+        """How long ago the address was claimed."""
+        return timedelta(microseconds=self.now_ms * 1000 - (self.claimed_us or 0))
 
 
 class UserRow(NamedTuple):
@@ -31,7 +42,11 @@ class UserRow(NamedTuple):
     email: str | None
 
 
-CREDENTIALS = Select("SELECT email, password, userid, claimed_at FROM user_credentials WHERE email = ?", CredentialsRow)
+CREDENTIALS = Select(
+    "SELECT email, password, userid, claimed_at, WRITETIME(claimed_at), toUnixTimestamp(now())"
+    " FROM user_credentials WHERE email = ?",
+    CredentialsRow,
+)
 CREDENTIALS_TO_DECIDE = Select(CREDENTIALS.cql, CredentialsRow, decides=True)
 USERS = Select("SELECT userid, firstname, lastname, email FROM users WHERE userid IN ?", UserRow)
 USER_TO_DECIDE = Select("SELECT userid, firstname, lastname, email FROM users WHERE userid = ?", UserRow, decides=True)
@@ -119,9 +134,9 @@ class UsersRepository:
         )
         return None if outcome.applied else outcome.current[0]["email"] or ""
 
-    async def complete(self, email: str, user_id: UUID) -> None:
-        """Make the claim of a created user permanent."""
-        await self._database.write_if(COMPLETE, email, user_id)
+    async def complete(self, email: str, user_id: UUID) -> bool:
+        """Make the claim of a created user permanent. False if the address is somebody else's."""
+        return (await self._database.write_if(COMPLETE, email, user_id)).applied
 
     async def replace_password(self, email: str, former: str, password: str) -> None:
         """Replace a hash, unless another has replaced it meanwhile."""

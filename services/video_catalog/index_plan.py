@@ -104,9 +104,9 @@ def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
     return Steps([*text, *early, *described], [*together, *more], late), found
 
 
-def steps_to_list(video: Video, older: Video | None) -> tuple[list[Step], Analysis]:
+def steps_to_list(video: Video) -> tuple[list[Step], Analysis]:
     """All steps that make `video` findable and listed, without its own row; they restore the other tables from `videos`."""
-    steps, found = steps_to_write(video, older)
+    steps, found = steps_to_write(video, None)
     own_row = (INSERT_VIDEO, INSERT_VIDEO_WITHOUT_TEXT, INSERT_TEXT)
     everything = [*steps.before, *steps.together, *steps.after]
     return [step for step in everything if step[0] not in own_row], found

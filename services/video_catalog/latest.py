@@ -8,6 +8,8 @@ from common.timestamps import now
 from services.video_catalog.repository import LatestVideoRow, Start, VideoCatalogRepository
 
 MAX_DAYS_AT_ONCE = 16
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""Near midnight another instance, whose clock is ahead, may have written into the next day."""
 
 
 async def latest_videos(
@@ -17,8 +19,8 @@ async def latest_videos(
 
     Walks back from the first day that can hold one, several days at once while they turn out to hold few.
     """
-    today = now().date()
-    day = min(start.key.added_date.date(), today) if start else today
+    today, newest_day = now().date(), (now() + _CLOCKS_DIFFER).date()
+    day = min(start.key.added_date.date(), newest_day) if start else newest_day
     last_day = today - timedelta(days=days)
     if day < last_day:
         return []

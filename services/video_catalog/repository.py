@@ -28,6 +28,30 @@ class VideoRow(NamedTuple):
     added_date: datetime | None
 
 
+class StoredRow(NamedTuple):
+    """A row of `videos`, and when columns of it were written, by Cassandra's clock in microseconds since 1970."""
+
+    video_id: UUID
+    user_id: UUID | None
+    name: str | None
+    description: str | None
+    location: str | None
+    location_type: int | None
+    preview_image_location: str | None
+    tags: Any
+    added_date: datetime | None
+    user_written: int | None
+    name_written: int | None
+    description_written: int | None
+    date_written: int | None
+
+
+class NowRow(NamedTuple):
+    """What Cassandra's clock says, in milliseconds since 1970."""
+
+    now_ms: int
+
+
 class PreviewRow(NamedTuple):
     """A video as lists show it."""
 
@@ -74,13 +98,15 @@ class Start(NamedTuple):
 CLAIM = WriteIf(
     "INSERT INTO video_claims (videoid, claim, userid, added_date) VALUES (?, ?, ?, ?) IF NOT EXISTS USING TTL 60",
 )
-RELEASE = WriteIf("DELETE FROM video_claims WHERE videoid = ? IF claim = ?")
-VIDEO = Select(
-    "SELECT videoid, userid, name, description, location, location_type, preview_image_location, tags, added_date"
-    " FROM videos WHERE videoid = ?",
-    VideoRow,
+TAKE_OVER = WriteIf(
+    "UPDATE video_claims USING TTL 60 SET claim = ?, userid = ?, added_date = ? WHERE videoid = ? IF claim = ?"
 )
-VIDEO_TO_DECIDE = Select(VIDEO.cql, VideoRow, decides=True)
+RELEASE = WriteIf("DELETE FROM video_claims WHERE videoid = ? IF claim = ?")
+_VIDEO = "SELECT videoid, userid, name, description, location, location_type, preview_image_location, tags, added_date"
+_WRITTEN = "WRITETIME(userid), WRITETIME(name), WRITETIME(description), WRITETIME(added_date)"
+VIDEO = Select(f"{_VIDEO} FROM videos WHERE videoid = ?", VideoRow)
+STORED = Select(f"{_VIDEO}, {_WRITTEN} FROM videos WHERE videoid = ?", StoredRow, decides=True)
+NOW = Select("SELECT toUnixTimestamp(now()) FROM system.local", NowRow)
 PREVIEWS = Select(
     "SELECT videoid, added_date, name, preview_image_location, userid FROM videos WHERE videoid IN ?", PreviewRow
 )
@@ -101,9 +127,11 @@ OF_DAY_AT_AFTER = Select(f"{_DAY} AND added_date = ? AND videoid > ? LIMIT ?", L
 
 STATEMENTS = (
     CLAIM,
+    TAKE_OVER,
     RELEASE,
     VIDEO,
-    VIDEO_TO_DECIDE,
+    STORED,
+    NOW,
     PREVIEWS,
     OF_USER,
     OF_USER_UNTIL,
@@ -125,22 +153,23 @@ class VideoCatalogRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def video(self, video_id: UUID, decides: bool = False) -> Video | None:
-        """A video; None where there is none, or a row that is not (yet) one. `decides`: what is written next rests on it."""
-        row = await self._database.select_one(VIDEO_TO_DECIDE if decides else VIDEO, video_id)
-        if row is None or row.user_id is None or row.added_date is None:
-            return None
-        return Video(
-            row.video_id,
-            row.user_id,
-            row.name or "",
-            row.description or "",
-            row.location or "",
-            row.location_type or 0,
-            row.preview_image_location or "",
-            frozenset(row.tags or ()),
-            row.added_date,
-        )
+    async def video(self, video_id: UUID) -> Video | None:
+        """A video; None where there is none, or a row that is not (yet) one."""
+        row = await self._database.select_one(VIDEO, video_id)
+        return _video(row) if row else None
+
+    async def stored(self, video_id: UUID) -> tuple[Video | None, int]:
+        """A video on which rests what is written next, and when its row was last written, in microseconds since 1970; 0 without a row."""
+        row = await self._database.select_one(STORED, video_id)
+        if row is None:
+            return None, 0
+        written = (row.user_written, row.name_written, row.description_written, row.date_written)
+        return _video(row), max(each or 0 for each in written)
+
+    async def now_us(self) -> int:
+        """What Cassandra's clock says, in microseconds since 1970."""
+        row = await self._database.select_one(NOW)
+        return row.now_ms * 1000 if row else 0
 
     async def previews(self, video_ids: Iterable[UUID]) -> dict[UUID, PreviewRow]:
         """The known ones among the videos, by id."""
@@ -182,18 +211,42 @@ class VideoCatalogRepository:
             lambda: self._database.write_if(CLAIM, video_id, claim, user_id, added_date), {"claim": claim}
         )
 
+    async def take_over(
+        self, video_id: UUID, former: UUID, claim: UUID, user_id: UUID, added_date: datetime
+    ) -> Outcome:
+        """Replace the claim `former`, if it still stands, by one that lasts a minute from now. Raises Unavailable when the outcome is not known."""
+        return await settled(
+            lambda: self._database.write_if(TAKE_OVER, claim, user_id, added_date, video_id, former), {"claim": claim}
+        )
+
     async def release(self, video_id: UUID, claim: UUID) -> None:
         """Give up a claim, if it still is this one."""
         await self._database.write_if(RELEASE, video_id, claim)
 
-    async def write_together(self, steps: Sequence[Step]) -> None:
+    async def write_together(self, steps: Sequence[Step], timestamp_us: int) -> None:
         """Steps as one logged batch: readers see all of them, or none."""
-        await self._database.batch(steps)
+        await self._database.batch(steps, timestamp_us)
 
-    async def write_apart(self, steps: Sequence[Step]) -> None:
+    async def write_apart(self, steps: Sequence[Step], timestamp_us: int | None = None) -> None:
         """Steps that need not be seen together. The long columns of a row go alone, because they may be too large for any batch."""
         for statement, values in steps:
             if statement is INSERT_TEXT:
-                await self._database.write(statement, *values)
+                await self._database.write(statement, *values, timestamp_us=timestamp_us)
         for batch in batches([step for step in steps if step[0] is not INSERT_TEXT]):
-            await self._database.batch(batch)
+            await self._database.batch(batch, timestamp_us)
+
+
+def _video(row: VideoRow | StoredRow) -> Video | None:
+    if row.user_id is None or row.added_date is None:
+        return None
+    return Video(
+        row.video_id,
+        row.user_id,
+        row.name or "",
+        row.description or "",
+        row.location or "",
+        row.location_type or 0,
+        row.preview_image_location or "",
+        frozenset(row.tags or ()),
+        row.added_date,
+    )

@@ -2,15 +2,21 @@
 
 A claim settles who is first. It is looked at before the row, and taken back after the row is written: whoever finds no claim finds the row.
 docs/decisions/0501.
+
+All steps of a submit carry one timestamp, by Cassandra's clock and later than that of the row they replace. So of two submits the later one
+wins in the row and in each list, tag and word, whatever the clocks of the instances say.
 """
 
 import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
+from random import randint
+from time import monotonic
 from typing import NamedTuple
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
+from common.errors import Unavailable
 from common.timestamps import now
 from grpc_discovery import AlreadyExists, ServiceError
 from services.video_catalog.index_plan import steps_to_list, steps_to_write
@@ -18,15 +24,27 @@ from services.video_catalog.repository import VideoCatalogRepository
 from services.video_catalog.spellings import Spellings
 from services.video_catalog.video import Submission, Video
 
+MAX_UNRENEWED_SECONDS = 20.0
+"""A claim that is older is renewed before the row is written: it lasts a minute, and no statement takes that long."""
+
+_MAX_TIES_US = 999
+"""Two submits that replace the same row within a millisecond must not get the same timestamp: each column would be that of either."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 class _Claimed(NamedTuple):
-    """The date that a video gets, our claim that is to be taken back (None: somebody else's), and what the database holds of the video."""
+    """What was settled before a video is written: the date that it gets, and what the database holds of it.
+
+    Also our claim (None: there is another's), when we began to claim (monotonic, in seconds), and the timestamp of all that is to be written
+    (microseconds since 1970).
+    """
 
     added_date: datetime
-    claim: UUID | None
     older: Video | None
+    claim: UUID | None
+    since: float
+    timestamp_us: int
 
 
 class Submissions:
@@ -49,47 +67,74 @@ class Submissions:
             await self._submit(submission)
 
     async def restore(self, video_id: UUID) -> bool:
-        """Write all that lists and finds a video again, from its row alone. False where there is none. Safe while the video is submitted."""
-        older: Video | None = None
-        while True:
-            video = await self.videos.video(video_id)
-            if video is None or video == older:
-                # Whatever is submitted from now on is written after what was written here, and wins.
-                return video is not None
-            steps, found = steps_to_list(video, older)
-            await self.videos.write_apart(steps)
-            await self._spellings.add(found.shown_spellings)
-            await self._spellings.add(found.other_spellings)
-            older = video
+        """Write all that lists and finds a video again, from its row alone. False where there is none. Safe while the video is submitted.
+
+        What is written here is as old as the row that it was made from, so a newer form of the video wins.
+        """
+        video, written_us = await self.videos.stored(video_id)
+        if video is None:
+            return False
+        steps, found = steps_to_list(video)
+        await self.videos.write_apart(steps, written_us)
+        await self._spellings.add(found.shown_spellings)
+        await self._spellings.add(found.other_spellings)
+        return True
 
     async def _submit(self, submission: Submission) -> None:
-        added_date, claim, older = await self._claimed(submission.video_id, submission.user_id)
-        video = Video(**vars(submission), added_date=added_date)
-        steps, found = steps_to_write(video, older)
-        await asyncio.gather(self.videos.write_apart(steps.before), self._spellings.add_some(found.shown_spellings))
-        await self.videos.write_together(steps.together)
-        await self.videos.write_apart(steps.after)
-        if claim:
-            with suppress(ServiceError):  # the video stands; a claim ends by itself after a minute
-                await self.videos.release(submission.video_id, claim)
+        claimed = await self._claimed(submission.video_id, submission.user_id)
+        video = Video(**vars(submission), added_date=claimed.added_date)
+        steps, found = steps_to_write(video, claimed.older)
+        try:
+            await asyncio.gather(
+                self.videos.write_apart(steps.before, claimed.timestamp_us),
+                self._spellings.add_some(found.shown_spellings),
+            )
+            await self._renew_if_old(video, claimed)
+        except ServiceError:
+            # Nothing shows the video yet, so nobody needs to wait for the claim's end.
+            await self._release(video.video_id, claimed.claim)
+            raise
+        await self.videos.write_together(steps.together, claimed.timestamp_us)
+        await self.videos.write_apart(steps.after, claimed.timestamp_us)
+        await self._release(video.video_id, claimed.claim)
         self._spellings.add_in_background(found.other_spellings)
 
     async def _claimed(self, video_id: UUID, user_id: UUID) -> _Claimed:
         """Claim an id for a user. Several that submit a new video at once get the same date. Raises AlreadyExists."""
-        claim, proposed = uuid4(), self._next_added_date()
-        outcome = await self.videos.claim(video_id, claim, user_id, proposed)
-        mine = claim if outcome.applied else None
-        older = await self.videos.video(video_id, decides=True)
-        owner, added_date = user_id, proposed
+        claim, added_date, since = uuid4(), self._next_added_date(), monotonic()
+        outcome = await self.videos.claim(video_id, claim, user_id, added_date)
+        mine = outcome.applied
+        (older, written_us), now_us = await asyncio.gather(self.videos.stored(video_id), self.videos.now_us())
+        owner = user_id
         if older:
             owner, added_date = older.user_id, older.added_date
         elif not mine:
             owner, added_date = outcome.current[0]["userid"], outcome.current[0]["added_date"]
         if owner != user_id:
-            if mine:
-                await self.videos.release(video_id, mine)
+            await self._release(video_id, claim if mine else None)
             raise AlreadyExists(f"A video with the id {video_id} was submitted by another user already")
-        return _Claimed(added_date, mine, older)
+        if not (older or mine):
+            # The same user's claim, left by a crash or of a call under way. It may be about to end, so it becomes ours.
+            mine = await self._took_over(video_id, outcome.current[0]["claim"], claim, user_id, added_date)
+            if not mine:  # they have just finished, so there is a row now
+                return await self._claimed(video_id, user_id)
+        timestamp_us = max(now_us, written_us) + randint(1, _MAX_TIES_US)
+        return _Claimed(added_date, older, claim if mine else None, since, timestamp_us)
+
+    async def _renew_if_old(self, video: Video, claimed: _Claimed) -> None:
+        """Make sure that nobody else can have claimed a new video meanwhile. Raises Unavailable if somebody may have."""
+        if claimed.older is None and claimed.claim and monotonic() - claimed.since > MAX_UNRENEWED_SECONDS:
+            claim = claimed.claim
+            if not await self._took_over(video.video_id, claim, claim, video.user_id, video.added_date):
+                raise Unavailable(f"Writing the video {video.video_id} took longer than its claim lasts")
+
+    async def _took_over(self, video_id: UUID, former: UUID, claim: UUID, user_id: UUID, added_date: datetime) -> bool:
+        return (await self.videos.take_over(video_id, former, claim, user_id, added_date)).applied
+
+    async def _release(self, video_id: UUID, claim: UUID | None) -> None:
+        if claim:
+            with suppress(ServiceError):  # it ends by itself after a minute
+                await self.videos.release(video_id, claim)
 
     def _next_added_date(self) -> datetime:
         """The present time, or the millisecond after the last one given out: no two videos of one process share theirs."""

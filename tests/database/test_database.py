@@ -352,16 +352,6 @@ async def test_a_table_that_was_dropped_is_an_error_and_made_anew_it_serves_agai
     assert await database.select(statement, uuid4()) == []
 
 
-async def test_cassandra_says_when_something_was_written(database: Database, keyspace: Session) -> None:
-    """Its clock counts whole milliseconds, and then the writes within one; a client's would end in any three digits."""
-    key = uuid4()
-    for number in range(4):
-        await database.write(INSERT_MOMENT, key, 2 * number, MOMENT, 0)
-        await database.batch([(INSERT_MOMENT, (key, 2 * number + 1, MOMENT, 0))])
-    rows = keyspace.execute("SELECT WRITETIME(big) AS written FROM items WHERE list = %s", [key])
-    assert [row.written % 1000 < 100 for row in rows] == 8 * [True]
-
-
 async def test_a_write_may_say_when_it_was_written(database: Database, keyspace: Session) -> None:
     key, hour_ahead = uuid4(), (int(time.time()) + 3600) * 1_000_000
     await database.write(INSERT_MOMENT, key, 1, MOMENT, 1, timestamp_us=hour_ahead)

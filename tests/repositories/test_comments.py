@@ -1,6 +1,7 @@
 """Comments on the real Cassandra."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID, uuid1, uuid4
 
@@ -8,7 +9,7 @@ import pytest
 
 from common.database import Database, Statement
 from common.ids import cassandra_time_uuid_order
-from services.comments.repository import STATEMENTS, CommentsRepository
+from services.comments.repository import INSERT_BY_USER, INSERT_BY_VIDEO, STATEMENTS, CommentsRepository
 
 
 @pytest.fixture
@@ -32,6 +33,24 @@ async def test_the_same_id_again_overwrites(comments: CommentsRepository) -> Non
     video, user, comment_id = uuid4(), uuid4(), uuid1()
     for text in ("first", "second"):
         await comments.add(video, user, comment_id, text)
+    assert await comments.of_video(video, 10, None, None) == [(comment_id, str(user), "second")]
+    assert await comments.of_user(user, 10, None, None) == [(comment_id, str(video), "second")]
+
+
+async def test_one_that_an_instance_wrote_whose_clock_is_ahead_is_overwritten(
+    open_database: Callable[[Iterable[Statement]], Awaitable[Database]],
+) -> None:
+    database = await open_database(STATEMENTS)
+    comments, (video, user, comment_id) = CommentsRepository(database), (uuid4(), uuid4(), uuid1())
+    hour_ahead = int((time.time() + 3600) * 1_000_000)
+    await database.batch(
+        [
+            (INSERT_BY_VIDEO, (video, comment_id, user, "first")),
+            (INSERT_BY_USER, (user, comment_id, video, "first")),
+        ],
+        hour_ahead,
+    )
+    await comments.add(video, user, comment_id, "second")
     assert await comments.of_video(video, 10, None, None) == [(comment_id, str(user), "second")]
     assert await comments.of_user(user, 10, None, None) == [(comment_id, str(video), "second")]
 

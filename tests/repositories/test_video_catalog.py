@@ -1,7 +1,7 @@
 """Videos on the real Cassandra: one entry whoever submits at once, agreeing tables, and nothing half written."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,11 +20,11 @@ from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
 from services.search.repository import SearchRepository
 from services.search.results import results
 from services.search.suggestions import Suggester
-from services.video_catalog.index_plan import MAX_BATCH_BYTES
+from services.video_catalog.index_plan import MAX_BATCH_BYTES, Step
 from services.video_catalog.latest import latest_videos
 from services.video_catalog.repository import STATEMENTS, ListKey, Start, VideoCatalogRepository
 from services.video_catalog.submissions import Submissions
-from services.video_catalog.video import Submission
+from services.video_catalog.video import Submission, Video
 from tests.repositories.crashing import Killed, KilledAt
 
 OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
@@ -320,6 +320,143 @@ async def test_everything_is_restored_from_the_row_alone(
     assert await found(database, name[:-1]) == [one.video_id]
     assert await Suggester(SearchRepository(database)).suggest(name, 5) == [name, f"{name}t"]
     assert not await submissions.restore(uuid4())
+
+
+class AtHour(VideoCatalogRepository):
+    """An instance that takes Cassandra's clock to be some hours ahead (or behind), and so writes with such timestamps."""
+
+    hours = 1
+
+    async def now_us(self) -> int:
+        return await super().now_us() + self.hours * 3_600_000_000
+
+
+async def test_whoever_submits_last_wins_everywhere_whatever_their_clocks_say(
+    videos: VideoCatalogRepository, database: Database, cql: Session
+) -> None:
+    one = submission(description=f"{word()} told")
+    instances = [AtHour(database) for _ in range(4)]
+    former: Submission | None = None
+    for instance, instance.hours in zip(instances, (1, 0, -1, 1), strict=True):
+        name = word()
+        form = replace(one, name=name, tags=frozenset({f"{name}t"}), description=f"{word()} told")
+        await Submissions(instance).submit(form)
+        video = await videos.video(one.video_id)
+        assert video is not None
+        assert (video.name, video.tags, video.description) == (form.name, form.tags, form.description)
+        assert [row.name for row in await videos.of_user(one.user_id, 5, None)] == [name]
+        latest = await latest_videos(videos, 1000, 1, None)
+        assert [row.name for row in latest if row.video_id == str(one.video_id)] == [name]
+        tagged = cql.execute("SELECT name FROM videos_by_tag WHERE tag = %s", (f"{name}t",))
+        assert [row.name for row in tagged] == [name]
+        assert await found(database, name) == await found(database, f"{name}t") == [one.video_id]
+        if former:
+            for gone in (former.name, *former.tags, former.description.split()[0]):
+                assert not list(cql.execute("SELECT videoid FROM videos_by_tag WHERE tag = %s", (gone,)))
+                assert not list(cql.execute("SELECT videoid FROM video_words WHERE word = %s", (gone,)))
+        former = form
+
+
+async def test_what_is_restored_does_not_overtake_what_is_submitted_meanwhile(
+    videos: VideoCatalogRepository, submissions: Submissions, database: Database, cql: Session
+) -> None:
+    old, new = word(), word()
+    one = submission(old, tags=frozenset({f"{old}t"}))
+    await submissions.submit(one)
+
+    class Overtaken(VideoCatalogRepository):
+        """Between the reading of the row and the writing of the lists, another form of the video is submitted."""
+
+        async def stored(self, video_id: UUID) -> tuple[Video | None, int]:
+            read = await super().stored(video_id)
+            await submissions.submit(replace(one, name=new, tags=frozenset()))
+            return read
+
+    assert await Submissions(Overtaken(database)).restore(one.video_id)
+    assert [row.name for row in await videos.of_user(one.user_id, 5, None)] == [new]
+    for gone in (old, f"{old}t"):
+        assert not list(cql.execute("SELECT videoid FROM videos_by_tag WHERE tag = %s", (gone,)))
+        assert not list(cql.execute("SELECT videoid FROM video_words WHERE word = %s", (gone,)))
+
+
+class Slow(VideoCatalogRepository):
+    """Takes long to write what goes before the row; meanwhile something happens."""
+
+    async def write_apart(self, steps: Sequence[Step], timestamp_us: int | None = None) -> None:
+        await super().write_apart(steps, timestamp_us)
+        if timestamp_us:
+            await self.meanwhile()
+
+    async def meanwhile(self) -> None:
+        raise NotImplementedError
+
+
+async def test_a_submit_that_takes_longer_than_its_claim_does_not_write_over_somebody_elses_video(
+    videos: VideoCatalogRepository,
+    submissions: Submissions,
+    database: Database,
+    cql: Session,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.video_catalog.submissions.MAX_UNRENEWED_SECONDS", 0.0)
+    one = submission("first")
+    other = replace(one, user_id=uuid4(), name="second")
+
+    class Outlived(Slow):
+        async def meanwhile(self) -> None:
+            cql.execute("DELETE FROM video_claims WHERE videoid = %s IF EXISTS", (one.video_id,))
+            await submissions.submit(other)
+
+    with pytest.raises(Unavailable, match="claim"):
+        await Submissions(Outlived(database)).submit(one)
+    video = await videos.video(one.video_id)
+    assert video is not None
+    assert (video.name, video.user_id) == ("second", other.user_id)
+    assert not await videos.of_user(one.user_id, 5, None)
+
+
+async def test_a_submit_that_takes_long_keeps_its_claim_and_one_that_fails_gives_it_up(
+    database: Database, submissions: Submissions, cql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.video_catalog.submissions.MAX_UNRENEWED_SECONDS", 0.0)
+    one = submission()
+    claims = "SELECT claim, TTL(claim) AS seconds FROM video_claims WHERE videoid = %s"
+    kept: list[Any] = []
+
+    class Watched(Slow):
+        async def meanwhile(self) -> None:
+            kept.append(cql.execute(claims, (one.video_id,)).one())
+            cql.execute(  # as if most of its minute were over
+                "UPDATE video_claims USING TTL 20 SET claim = %s WHERE videoid = %s IF EXISTS",
+                (kept[0].claim, one.video_id),
+            )
+
+        async def write_together(self, steps: Sequence[Step], timestamp_us: int) -> None:
+            kept.append(cql.execute(claims, (one.video_id,)).one())
+            await super().write_together(steps, timestamp_us)
+
+    class Failing(Slow):
+        async def meanwhile(self) -> None:
+            raise Unavailable("the database is away")
+
+    with pytest.raises(Unavailable, match="away"):
+        await Submissions(Failing(database)).submit(one)
+    assert not list(cql.execute(claims, (one.video_id,)))
+    await Submissions(Watched(database)).submit(one)
+    before, after = kept[:2]
+    assert before.claim == after.claim
+    assert after.seconds > 20
+    assert not list(cql.execute(claims, (one.video_id,)))
+
+
+async def test_a_claim_that_a_crash_left_is_taken_over_with_its_date(
+    videos: VideoCatalogRepository, submissions: Submissions, cql: Session
+) -> None:
+    one, date = submission(), now() - timedelta(seconds=50)
+    await videos.claim(one.video_id, uuid4(), one.user_id, date)
+    await submissions.submit(one)
+    assert set(dates(cql, one.video_id, one.user_id)) == {date}
+    assert not list(cql.execute("SELECT claim FROM video_claims WHERE videoid = %s", (one.video_id,)))
 
 
 async def test_a_row_that_is_only_half_a_video_is_none(

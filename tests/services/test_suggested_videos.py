@@ -214,6 +214,16 @@ async def test_a_list_of_some_minutes_is_made_anew_behind_the_callers_back(
         await tables.made_again.wait()
 
 
+async def test_a_list_of_an_instance_whose_clock_is_ahead_is_made_anew(
+    stub: "SuggestedVideoServiceAsyncStub", tables: SuggestionsInDicts
+) -> None:
+    ids = videos(tables, 80, "same")
+    await related(stub, ids[0])
+    tables.age_lists(timedelta(hours=-1))
+    await related(stub, ids[0])
+    assert tables.made == 2
+
+
 # Pages
 
 

@@ -6,7 +6,7 @@ import hashlib
 import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -61,7 +61,7 @@ class UsersInDicts:
         self._step()
         if self.by_address.get(key) != former:
             return False
-        self.by_address[key] = CredentialsRow(key, password, user_id, timestamp)
+        self.by_address[key] = CredentialsRow(key, password, user_id, timestamp, 0, 0)
         return True
 
     async def release(self, key: str, user_id: UUID, timestamp: datetime) -> None:
@@ -78,10 +78,12 @@ class UsersInDicts:
         self.by_id[user_id], self.created[user_id] = UserRow(user_id, first_name, last_name, email), timestamp
         return None
 
-    async def complete(self, key: str, user_id: UUID) -> None:
+    async def complete(self, key: str, user_id: UUID) -> bool:
         self._step()
         if (row := self.by_address.get(key)) and row.user_id == user_id:
             self.by_address[key] = row._replace(claimed_at=None)
+            return True
+        return False
 
     async def replace_password(self, email: str, former: str, password: str) -> None:
         self._step()
@@ -240,7 +242,7 @@ class TestCreateUser:
         users.steps = None
         assert not await accounts_on(users).create(other)
         claim = users.by_address[user.email]
-        users.by_address[user.email] = claim._replace(claimed_at=now() - 2 * CLAIM_LIFETIME)
+        users.by_address[user.email] = claim._replace(now_ms=2 * CLAIM_LIFETIME // timedelta(milliseconds=1))
         assert await accounts_on(users).create(other)
         assert not await accounts_on(users).create(user)
         assert await accounts_on(users).verified("wanted@example.org", "another") == other.user_id
@@ -261,7 +263,7 @@ class TestCreateUser:
     ) -> None:
         user = new_user(email)
         md5 = hashlib.md5(user.password.encode(), usedforsecurity=False).hexdigest()
-        users.by_address[user.email] = CredentialsRow(user.email, md5, user.user_id, None)
+        users.by_address[user.email] = CredentialsRow(user.email, md5, user.user_id, None, None, 0)
         assert not await accounts_on(users).create(user._replace(user_id=uuid4()))
         assert not await accounts_on(users).create(user._replace(password="guessed"))
         assert await accounts_on(users).create(user)
@@ -319,7 +321,7 @@ class TestVerifyCredentials:
     async def test_nobody_signs_in_before_he_is_created(self, accounts: Accounts, users: UsersInDicts) -> None:
         user = new_user()
         hashed = await Passwords().hashed(user.password)
-        users.by_address[user.email] = CredentialsRow(user.email, hashed, user.user_id, now())
+        users.by_address[user.email] = CredentialsRow(user.email, hashed, user.user_id, now(), 0, 0)
         assert await accounts.verified(user.email, user.password) is None
 
     async def test_an_address_that_an_older_backend_kept_as_typed_is_found_and_not_given_away(
@@ -327,7 +329,7 @@ class TestVerifyCredentials:
     ) -> None:
         user = new_user("Old@Example.org")
         users.by_address["Old@Example.org"] = CredentialsRow(
-            "Old@Example.org", await Passwords().hashed("secret"), user.user_id, None
+            "Old@Example.org", await Passwords().hashed("secret"), user.user_id, None, None, 0
         )
         users.by_id[user.user_id] = UserRow(user.user_id, "Old", None, "Old@Example.org")
         assert await accounts.verified("Old@Example.org", "secret") == user.user_id
@@ -338,7 +340,7 @@ class TestVerifyCredentials:
         self, accounts: Accounts, users: UsersInDicts, stored: str
     ) -> None:
         user_id, hashes = uuid4(), hashes_of("Pa$$ wörd")
-        users.by_address["a@example.org"] = CredentialsRow("a@example.org", hashes[stored], user_id, None)
+        users.by_address["a@example.org"] = CredentialsRow("a@example.org", hashes[stored], user_id, None, None, 0)
         assert await accounts.verified("a@example.org", "wrong") is None
         assert users.by_address["a@example.org"].password == hashes[stored]
         assert await accounts.verified("a@example.org", "Pa$$ wörd") == user_id
