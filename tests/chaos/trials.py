@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from tests.chaos.cassandra_node import cassandra_node
+from tests.chaos.clocks import clocks
 from tests.chaos.data_centres import two_data_centres
 from tests.chaos.etcd_faults import etcd_away, etcd_wiped, hundred_instances, key_deleted, storm, watch_broken
 from tests.chaos.histories import histories
@@ -34,6 +35,7 @@ TRIALS: dict[str, Trial] = {
         cassandra_node,
         two_data_centres,
         histories,
+        clocks,
     )
 }
 SHORT = ("port-taken", "killed", "key-deleted", "paused", "watch-broken", "rolling-restart")
