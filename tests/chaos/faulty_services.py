@@ -43,9 +43,7 @@ class Stale(VideoCatalogRepository):
         super().__init__(*arguments)
         self.seen = {}
 
-    async def video(self, video_id: UUID, decides: bool = False) -> Video | None:
-        if decides:
-            return await super().video(video_id, decides)
+    async def video(self, video_id: UUID) -> Video | None:
         if self.seen.get(video_id) is None:
             self.seen[video_id] = await super().video(video_id)
         return self.seen[video_id]
