@@ -24,6 +24,7 @@ from grpc_discovery.registry.interface import Registry
 from grpc_discovery.serving.dependencies import Dependency, Follower
 from grpc_discovery.serving.handlers import check_servicer
 from grpc_discovery.serving.life import AddedService, Life, TaskEnded
+from grpc_discovery.serving.loop_monitor import LoopMonitor
 from grpc_discovery.serving.server import PortTaken, refuse_taken_port
 from grpc_discovery.settings import Settings
 
@@ -57,6 +58,7 @@ class Application:
         self._services: list[AddedService] = []
         self._followers: dict[int, Follower] = {}
         self._is_program = False
+        self._life: Life | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -70,6 +72,13 @@ class Application:
         if self._registry is None:
             raise RuntimeError("the registry is open only while the application runs")
         return self._registry
+
+    @property
+    def loop_monitor(self) -> LoopMonitor:
+        """How long single steps held the event loop, in the present life or the last one. Raises RuntimeError before the first has served."""
+        if self._life is None or self._life.loop_monitor is None:
+            raise RuntimeError("the event loop is watched only while the application serves")
+        return self._life.loop_monitor
 
     def add(
         self, servicer: Any, add_to_server: AddToServer, service_name: str, *, waits_for: Iterable[Dependency] = ()
@@ -128,9 +137,9 @@ class Application:
         if port is None:
             raise SettingsError(f"{self.settings.variable('LISTEN_PORT')} is not set, and the program names no port")
         refuse_taken_port(self.settings, port)
-        life = Life(self.settings, port, self._domain, self._services)
+        self._life = Life(self.settings, port, self._domain, self._services)
         try:
-            await life.run(self._open_registry, stop, freeze=self._is_program)
+            await self._life.run(self._open_registry, stop, freeze=self._is_program)
         finally:
             self._registry = self._given_registry
 

@@ -21,6 +21,7 @@ from grpc import aio
 
 from grpc_discovery.serving.admission import AdmissionQueue
 from grpc_discovery.serving.deadlines import set_time_left
+from grpc_discovery.serving.loop_monitor import LoopMonitor
 from grpc_discovery.serving.statuses import InvalidArgument, PermissionDenied, ResourceExhausted, ServiceError
 from grpc_discovery.settings import Settings
 
@@ -48,6 +49,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         self.queue = AdmissionQueue()
         self.under_way = 0
         """Calls that are worked on now; a stream is one call from its begin to its end."""
+        self.loop_monitor = LoopMonitor(is_idle=lambda: not self.under_way)
         self._max_calls, self._slow_seconds = settings.serving.max_calls, settings.serving.slow_call
         self._domain, self._log_all = domain, settings.logs.level == "debug"
         self._wrapped: dict[str, Any] = {}
@@ -95,6 +97,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
             if queue.socket_is_closed_to_calls:
                 await self._refuse_by_socket(context)
             self.under_way += 1
+            self.loop_monitor.rouse()
             began = time.monotonic()
             try:
                 set_time_left(context.time_remaining())

@@ -22,6 +22,7 @@ from grpc_discovery.serving.deadlines import finish_shielded
 from grpc_discovery.serving.dependencies import Follower
 from grpc_discovery.serving.handlers import check_servicer
 from grpc_discovery.serving.health import ProcessHealth, add_reflection
+from grpc_discovery.serving.loop_monitor import LoopMonitor
 from grpc_discovery.serving.server import advertised_address, bind, new_server
 from grpc_discovery.settings import Settings
 from grpc_discovery.tasks import cancel_and_wait, keep_running
@@ -75,6 +76,8 @@ class Life:
         self._registrations: list[Registration] = []
         self._task_ended = asyncio.Event()
         self._end = ""
+        self.loop_monitor: LoopMonitor | None = None
+        """How long the event loop was held; None before the server takes calls."""
 
     async def run(
         self, open_the_registry: Callable[[AsyncExitStack], Awaitable[Registry]], stop: asyncio.Event, *, freeze: bool
@@ -122,8 +125,8 @@ class Life:
         if self._settings.serving.reflection:
             add_reflection([service.full_name for service in self._services], server)
         bind(server, self._settings, self._port)
-        queue = interceptor.queue
-        with queue.socket(server, only_probe=self._settings.listen.tls.given) as probe:
+        queue, self.loop_monitor = interceptor.queue, interceptor.loop_monitor
+        with queue.socket(server, only_probe=self._settings.listen.tls.given) as probe, self.loop_monitor:
             await server.start()
             for service in self._services:
                 await self._health.set(service.full_name, service.can_serve)
