@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from common.errors import Unavailable
-from grpc_discovery import time_left
+from grpc_discovery import start_shielded, time_left
 from grpc_discovery.serving.deadlines import set_time_left, waited_too_long
 
 MAX_IN_ONE_WRITE = 200
@@ -43,7 +43,6 @@ class Coalescing:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._pending: dict[UUID, list[_PendingRating]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
 
     async def write(self, video_id: UUID, user_id: UUID, rating: int) -> None:
         """Return when the rating is written. Of two by the same user, the later call wins. Raises DeadlineExceeded or Unavailable."""
@@ -53,9 +52,7 @@ class Coalescing:
         pending = self._pending.get(video_id)
         if pending is None:
             pending = self._pending[video_id] = []
-            worker = loop.create_task(self._work(video_id, pending))
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            start_shielded(self._work(video_id, pending))
         pending.append(_PendingRating(user_id, rating, loop.time() + seconds, done))
         try:
             async with asyncio.timeout(seconds):

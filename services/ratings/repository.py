@@ -4,14 +4,13 @@ services/ratings/tally.py says in which order they are written.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from common.database import Database, Select, Values, Write, WriteIf
+from common.hints import write_hint
 from common.timestamps import now
-from grpc_discovery import ServiceError
 
 
 class StandingRow(NamedTuple):
@@ -164,13 +163,11 @@ class RatingsRepository:
 
     async def update_hints(self, video_id: UUID, before: Totals, after: Totals) -> None:
         """Update what only hints at the totals. The ratings are written, so a failure here fails nobody."""
-        with suppress(ServiceError):
-            if after != before:
-                await self._database.write(
-                    ADD_TO_COUNTERS, after.number - before.number, after.total - before.total, video_id
-                )
-            if after.number.bit_length() != before.number.bit_length():
-                await self.mark_as_rated(video_id, after)
+        if after != before:
+            number, total = after.number - before.number, after.total - before.total
+            await write_hint(self._database.write(ADD_TO_COUNTERS, number, total, video_id))
+        if after.number.bit_length() != before.number.bit_length():
+            await write_hint(self.mark_as_rated(video_id, after))
 
     async def mark_as_rated(self, video_id: UUID, totals: Totals) -> None:
         """Leave an event for suggestions: this video has reached as many ratings as its level says (the number's binary digits)."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.errors import Unavailable
+from common.hints import write_hint
 from common.timestamps import from_ms, now
 from services.ratings.coalescing import Coalescing, OutcomeUnknown
 from services.ratings.repository import RatingsRepository, StandingRow, Totals
@@ -28,10 +29,11 @@ class Tally:
 
     async def rate(self, video_id: UUID, user_id: UUID, rating: int) -> None:
         """Set the rating of a user, and list it among their ratings."""
-        await asyncio.gather(
-            self._coalescing.write(video_id, user_id, rating),
-            self.ratings.list_rating(user_id, now(), video_id, rating),
-        )
+        listing = asyncio.create_task(write_hint(self.ratings.list_rating(user_id, now(), video_id, rating)))
+        try:
+            await self._coalescing.write(video_id, user_id, rating)
+        finally:
+            await listing  # it ends with the call, and so before the session is closed
 
     async def totals(self, video_id: UUID) -> Totals:
         """Number and sum of a video's ratings. Totals that nobody has computed yet are computed and kept."""

@@ -1,10 +1,11 @@
 """What a query asks for: its words, what may have been meant by them, and the plan by which all pages of its list are ranked.
 
-One round of reads fetches the postings of the query's words. A word that no video has costs two rounds more: for what may have been meant
-by it, and for the postings of that. A page token carries the plan, so that all pages of a list are ranked alike, whichever instance serves
+One round of reads fetches the postings of the query's words. Words that no video has cost two rounds more, however many they are: for what may
+have been meant by them, and for the postings of that. A page token carries the plan, so that all pages of a list are ranked alike, whichever instance serves
 them and whatever the statistics are by then. docs/search-and-suggestions.md has the formulas.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from math import log
@@ -129,11 +130,12 @@ class QueryPlanner:
         postings = await self._postings([word.term for word in asked], rows)
         statistics = await self._sampler.statistics()
         unfinished = _unfinished_word(query)
-        meant = {
-            word.term: await self._meant(word.word, unfinished if _single_term(unfinished) == word.term else "")
-            for word in asked
-            if not postings[word.term]
-        }
+        unfinished_term = _single_term(unfinished)
+        unknown = [word for word in asked if not postings[word.term]]
+        found = await asyncio.gather(
+            *(self._meant(word.word, unfinished if word.term == unfinished_term else "") for word in unknown)
+        )
+        meant = dict(zip((word.term for word in unknown), found, strict=True))
         if any(meant.values()):
             # Many lists may have to be read now, so fewer rows of each. Of the lists read already no more rows count, because the next page
             # reads so many.
@@ -153,14 +155,21 @@ class QueryPlanner:
 
     async def _meant(self, word: str, unfinished: str) -> list[str]:
         """The terms of the index that a person may have meant who mistyped `word`, or who has not typed all of `unfinished`."""
-        meant: set[str] = set()
-        if len(unfinished) >= MIN_CHARACTERS_TO_COMPLETE and not any(map(str.isdigit, unfinished)):
-            completions = await self._repository.terms(unfinished, None, MAX_COMPLETIONS)
-            meant.update(_single_term(row.term) for row in completions if len(words(row.term)) == 1)
-        if has_spelling(word) or len(word) == MIN_CHARACTERS_TO_COMPLETE:
-            known = await self._repository.spellings(word, MAX_ROWS_OF_A_SPELLING_KEY)
-            meant.update(stem(spelling) for spelling in known if one_edit_apart(word, spelling))
+        completions, corrections = await asyncio.gather(self._completions(unfinished), self._corrections(word))
+        meant = completions | corrections
         return sorted(term for term in meant if 0 < len(term) <= MAX_MEANT_CHARACTERS)[:MAX_MEANT]
+
+    async def _completions(self, unfinished: str) -> set[str]:
+        if len(unfinished) < MIN_CHARACTERS_TO_COMPLETE or any(map(str.isdigit, unfinished)):
+            return set()
+        known = await self._repository.terms(unfinished, None, MAX_COMPLETIONS)
+        return {_single_term(row.term) for row in known if len(words(row.term)) == 1}
+
+    async def _corrections(self, word: str) -> set[str]:
+        if not has_spelling(word) and len(word) != MIN_CHARACTERS_TO_COMPLETE:
+            return set()
+        known = await self._repository.spellings(word, MAX_ROWS_OF_A_SPELLING_KEY)
+        return {stem(spelling) for spelling in known if one_edit_apart(word, spelling)}
 
 
 def _query_words(query: str) -> list[QueryWord]:

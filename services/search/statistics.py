@@ -7,12 +7,14 @@ RANDOM 2002).
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from grpc_discovery import ServiceError
+from common.database import DatabaseError
+from grpc_discovery import ServiceError, start_shielded
 from language.word_index import TYPICAL, Lengths, analyse, lengths
 from services.search.repository import SampleRow, SearchRepository
 
@@ -23,6 +25,9 @@ _RING_START = -(1 << 63)
 _RING_SIZE = 1 << 64
 _ROWS_AT_ONCE = 16
 _MAX_WORDS_COUNTED = 50_000
+
+
+_log = logging.getLogger(__name__)
 
 
 class Statistics(NamedTuple):
@@ -54,7 +59,8 @@ class Sampler:
         """The statistics of the last half minute, or at least some."""
         if self._statistics is None or monotonic() - self._made_at > FRESH_SECONDS:
             if self._making is None or self._making.done():
-                self._making = asyncio.create_task(self._make())
+                # Others wait for it, too: it must not end with this caller, nor at its deadline.
+                self._making = start_shielded(self._make())
             if self._statistics is None:
                 await asyncio.shield(self._making)
         return self._statistics or Statistics(1, TYPICAL, 0, Counter())
@@ -62,8 +68,9 @@ class Sampler:
     async def _make(self) -> None:
         try:
             rows = await self._repository.sample(SAMPLE_ROWS)
-        except ServiceError:
-            return  # the database is away: the searches that follow say so, or find it back
+        except (ServiceError, DatabaseError) as error:
+            _log.warning("the statistics were not refreshed: %s", error)
+            return  # the searches that follow find it back, or say what is wrong
         self._statistics = await estimated(rows)
         self._made_at = monotonic()
 

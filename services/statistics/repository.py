@@ -1,13 +1,12 @@
 """Where plays are counted: a counter for each video."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select, Write
+from common.hints import write_hint
 from common.timestamps import now
-from grpc_discovery import ServiceError
 
 _MARK_EVERY = 16
 _MAX_SEEN = 10_000
@@ -55,7 +54,5 @@ class StatisticsRepository:
         seen = self._seen[video_id] = self._seen.get(video_id, 0) + 1
         if seen == 1 or (seen & (seen - 1) and seen % _MARK_EVERY):
             return
-        # The play is counted: were the call to fail now, the caller might count it again.
-        with suppress(ServiceError):
-            minute = now().replace(second=0, microsecond=0)
-            await self._database.write(INSERT_MARK, minute, seen.bit_length(), video_id)
+        minute = now().replace(second=0, microsecond=0)
+        await write_hint(self._database.write(INSERT_MARK, minute, seen.bit_length(), video_id))

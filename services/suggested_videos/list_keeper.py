@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from common.ids import NIL
 from common.timestamps import now
-from grpc_discovery.serving.deadlines import set_time_left
+from grpc_discovery import start_shielded
 from services.suggested_videos.list_repository import ListName, ListRepository, ListRow
 from services.suggested_videos.ranked_list import RankedList
 from services.suggested_videos.repository import PreviewRow, SuggestedVideosRepository
@@ -167,7 +167,6 @@ class ListKeeper:
             return
 
         async def refresh() -> None:
-            set_time_left(None)  # the caller's deadline is not this work's
             try:
                 async with asyncio.timeout(_REFRESH_SECONDS):
                     if await self._lists.claim(name, self._owner):
@@ -175,7 +174,7 @@ class ListKeeper:
             except Exception as error:  # nobody waits for it; the next caller tries again
                 _log.warning("the list %s of %s was not refreshed: %s", *name, error)
 
-        task = asyncio.create_task(refresh(), name=f"refresh {name.kind} {name.of}")
+        task = start_shielded(refresh())
         self._refreshing.add(task)
         task.add_done_callback(self._refreshing.discard)
 

@@ -7,10 +7,9 @@ in the background, one submit's after the other's. If the database fails, the ne
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from contextvars import Context
 from time import monotonic
 
-from grpc_discovery import shielded
+from grpc_discovery import start_shielded
 from services.video_catalog.index_plan import spelling_steps
 from services.video_catalog.repository import VideoCatalogRepository
 
@@ -41,8 +40,7 @@ class Spellings:
         """The same behind the caller's back; left out while MAX_QUEUED_SUBMITS wait."""
         new = self._written.without(words)[:MAX_NEW_SPELLINGS]
         if new and self._queued < MAX_QUEUED_SUBMITS:
-            task = asyncio.create_task(shielded(self._write_in_turn(new)), context=Context())
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            start_shielded(self._write_in_turn(new))
 
     async def _write_in_turn(self, words: Sequence[str]) -> None:
         self._queued += 1

@@ -10,7 +10,7 @@ from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from grpc_discovery.registry.memory import MemoryRegistry
 from grpc_discovery.serving.application import Application
-from grpc_discovery.serving.deadlines import shielded, time_left
+from grpc_discovery.serving.deadlines import shielded, start_shielded, time_left
 from grpc_discovery.serving.dependencies import Dependency
 from grpc_discovery.serving.statuses import (
     AlreadyExists,
@@ -56,5 +56,6 @@ __all__ = [
     "registration",
     "setting",
     "shielded",
+    "start_shielded",
     "time_left",
 ]

@@ -6,7 +6,7 @@ from contextvars import copy_context
 import pytest
 
 from discovery.tests.waiting import eventually
-from grpc_discovery import DeadlineExceeded, ServiceError, Unavailable, shielded
+from grpc_discovery import DeadlineExceeded, ServiceError, Unavailable, shielded, start_shielded
 from grpc_discovery.serving.deadlines import finish_shielded, set_time_left, time_left, waited_too_long
 
 
@@ -66,3 +66,25 @@ async def test_shielded_work_has_no_deadline_and_outlives_a_caller_that_leaves()
     assert await finish_shielded(5) == 0
     assert await other == "done"
     assert steps == [9.0] * 4
+
+
+async def test_work_that_shielded_work_begins_is_waited_for_and_has_no_deadline() -> None:
+    steps: list[str] = []
+
+    async def second() -> None:
+        await asyncio.sleep(0.05)
+        time_left(1.0)  # raises where there is a deadline that has passed
+        steps.append("second")
+
+    async def first() -> None:
+        await asyncio.sleep(0.05)
+        start_shielded(second())
+        steps.append("first")
+
+    async def call() -> None:
+        set_time_left(0.0)
+        start_shielded(first())
+
+    await asyncio.create_task(call())
+    assert await finish_shielded(5) == 0
+    assert steps == ["first", "second"]

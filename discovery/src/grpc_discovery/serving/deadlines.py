@@ -49,17 +49,26 @@ async def shielded(work: Coroutine[Any, Any, Result]) -> Result:
     A caller that is cancelled leaves at once, and the work goes on without it. The caller's deadline does not hold for the work: if the
     third of three steps found no time left, the first two would have been for nothing.
     """
+    return await asyncio.shield(start_shielded(work))
+
+
+def start_shielded(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    """Begin `work` that nobody, or not only the present caller, waits for: it is shielded in the same way. What it raises is not logged."""
     context = copy_context()
     context.run(_deadline.set, None)
     task = asyncio.create_task(work, context=context)
     _shielded.add(task)
     task.add_done_callback(_forget)
-    return await asyncio.shield(task)
+    return task
 
 
 async def finish_shielded(seconds: float) -> int:
-    """Wait up to `seconds` for all shielded work of this process; returns how many pieces are not done even then."""
-    return len((await asyncio.wait(_shielded, timeout=seconds))[1]) if _shielded else 0
+    """Wait up to `seconds` for all shielded work of this process, also for what that begins; returns how many pieces are not done even then."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while _shielded and (left := until - loop.time()) > 0:
+        await asyncio.wait(_shielded, timeout=left)
+    return len(_shielded)
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -138,8 +138,11 @@ class Life:
                     yield
             finally:
                 _log.info("finishing %d calls under way", interceptor.under_way)
-                await server.stop(self._settings.serving.drain)
-                if unfinished := await finish_shielded(_FINISH_SHIELDED_SECONDS):
+                drain, loop = self._settings.serving.drain, asyncio.get_running_loop()
+                until = loop.time() + drain
+                await server.stop(drain)
+                # It may outlive its call, and uses what those that were under way before the dependencies are closed.
+                if unfinished := await finish_shielded(max(until - loop.time(), _FINISH_SHIELDED_SECONDS)):
                     _log.warning("server stopped, %d pieces of shielded work unfinished", unfinished)
                 else:
                     _log.info("server stopped")
