@@ -11,7 +11,7 @@ Everything here is pure and knows nothing of Cassandra.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # PyStemmer ships no type information.
 import Stemmer  # type: ignore[import-untyped,unused-ignore]
@@ -44,8 +44,8 @@ _ACCENTS = re.compile(
 
 # Scripts that are written without spaces: Thai, Lao, Myanmar, Khmer, kana, Han (with its extensions) and what belongs to them.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\U00020000-\U0003ffff]+"
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff]+)"
 )
 
 MAX_TERM = 500
@@ -53,6 +53,9 @@ MAX_TERM = 500
 
 MAX_KNOWN_CHARACTERS = 20_000
 """Characters that are remembered: some 2 MB."""
+
+
+_FOLDED_AT_ONCE = 64
 
 
 class _Separators(dict[int, int]):
@@ -79,32 +82,31 @@ def words(text: str) -> list[str]:
 
 def folded(text: str) -> list[str]:
     """The words of a text without case and accents; a run of a script without spaces stands apart from what it touches."""
-    if text.isascii():
-        return words(text)
-    result: list[str] = []
-    for word in text.translate(_separators).split():
-        if word.isascii():
-            result.append(word.lower())
+    return words(text) if text.isascii() else list(iter_folded(text))
+
+
+def iter_folded(text: str) -> Iterator[str]:
+    """The same words one after the other: whoever needs the first few of a long text does not fold the others."""
+    plain = text.translate(_separators).split()
+    # Many words at once, because each call costs more than a word.
+    for start in range(0, len(plain), _FOLDED_AT_ONCE):
+        piece = " ".join(plain[start : start + _FOLDED_AT_ONCE])
+        if piece.isascii():
+            yield from piece.lower().split()
         else:
-            for part in _fold(word).translate(_separators).split():
-                result += _split_scripts(part)
-    return result
+            for part in _fold(piece).translate(_separators).split():
+                yield from (part,) if part.isascii() else _split_scripts(part)
 
 
-def _fold(word: str) -> str:
+def _fold(text: str) -> str:
     """Casefolded, compatibility forms made plain (full width, ligatures, mathematical letters), accents taken off."""
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", word).casefold())
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed).translate(_PLAIN_LETTERS))
 
 
 def _split_scripts(word: str) -> list[str]:
     """`tokyo東京2020` as `tokyo`, `東京`, `2020`."""
-    parts: list[str] = []
-    end = 0
-    for run in _UNSPACED.finditer(word):
-        parts += [word[end : run.start()], run.group()]
-        end = run.end()
-    return [part for part in [*parts, word[end:]] if part]
+    return [part for part in _UNSPACED.split(word) if part]
 
 
 def is_unspaced(word: str) -> bool:
@@ -134,31 +136,27 @@ def bigrams(run: str) -> list[str]:
 
 def terms(text: str) -> list[str]:
     """What the index holds of a text, in order, each as often as it occurs; stop words are among them."""
-    return [term for word in folded(text) for term in _terms_of(word)]
+    return list(iter_terms(text))
 
 
-def _terms_of(word: str) -> list[str]:
-    """What the index holds of a folded word. An unspaced run gives its pairs and its single characters, so that one character finds it too."""
-    if not is_unspaced(word):
-        return [stem(word)]
-    return [*bigrams(word), *word] if len(word) > 1 else [word]
+def iter_terms(text: str) -> Iterator[str]:
+    """The same one after the other: whoever needs the first few of a long text does not look at the others.
+
+    An unspaced run gives its pairs and its single characters, so that one character finds it too.
+    """
+    for word in iter_folded(text):
+        if not is_unspaced(word):
+            yield stem(word)
+        else:
+            yield from bigrams(word)
+            yield from word if len(word) > 1 else ()
 
 
 def holds_any(text: str, wanted: set[str]) -> bool:
-    """Whether a text has one of some words of the index. Of a long text few words are looked at closely: no ending that is taken off is a beginning."""
+    """Whether a text has one of some terms. Of a long text few words are looked at closely: no ending that is taken off is a beginning."""
     beginnings = {term[0] for term in wanted}
+    parts = [term for term in wanted if len(term) <= 2]
     return any(
-        not wanted.isdisjoint(_terms_of(word))
-        for word in set(folded(text))
-        if word[0] in beginnings or is_unspaced(word)
+        any(part in word for part in parts) if is_unspaced(word) else word[0] in beginnings and stem(word) in wanted
+        for word in dict.fromkeys(iter_folded(text))
     )
-
-
-def suggested_terms(name: str, tags: Iterable[str]) -> set[str]:
-    """What may be suggested because of a video: each word of its name and tags, and each tag as a whole, lower-cased, no stop words."""
-    found = set(words(name))
-    for tag in tags:
-        found.update(words(tag))
-        found.add(tag.strip().lower())
-    found.discard("")
-    return found - STOP_WORDS

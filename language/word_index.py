@@ -8,12 +8,14 @@ then are on average.
 BM25F: S. Robertson, H. Zaragoza, M. Taylor, "Simple BM25 extension to multiple weighted fields", CIKM 2004.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from language.spelling import has_spelling
-from language.text import STOP_WORDS, bigrams, folded, is_unspaced, stem
+from language.text import STOP_WORDS, bigrams, is_unspaced, iter_folded, stem, words
 
 NAME_WEIGHT, TAGS_WEIGHT, DESCRIPTION_WEIGHT = 4.0, 2.0, 1.0
 """How much more an occurrence counts in a name than in a tag, and in a tag than in a description (contract, section 3)."""
@@ -29,6 +31,13 @@ MAX_NAME_NORM, MAX_TAGS_NORM = 1.35, 1.05
 """How much the length of a field may change what an occurrence counts: so that one in a name always counts more than one in a tag, and one in
 a tag more than one in a description, however short or long they are (4 / 1.35 > 2 / 0.7, 2 / 1.05 > 1 / 0.55). Only a long description may
 count less still. Descriptions differ most in length, so theirs has the most room."""
+
+MAX_DESCRIPTION_TERMS = 2_000
+"""The first terms of a description that are indexed, each as often as it occurs, stop words apart: some 11,000 characters of English."""
+
+MAX_TAG_WORDS = 400
+"""The first different words of all tags together, in the order of their code points, that are indexed and suggested. Each tag as a whole is
+listed and suggested besides, whatever this leaves out. Of scripts without spaces, pairs and single characters are what is counted."""
 
 _WEIGHT_STEPS = 100
 
@@ -111,9 +120,13 @@ class _Field(NamedTuple):
 
 
 def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
-    """The words of a video with their counts. Stop words count in names and tags only: no description is looked for by them."""
-    in_name, in_tags = _field([name], True), _field(tags, True)
-    in_description = _field([description], False)
+    """The words of a video with their counts, within the two limits above.
+
+    Stop words count in names and tags only: no description is looked for by them.
+    """
+    in_name = _field(iter_folded(name), True)
+    in_tags = _field((word for tag in sorted(tags) for word in iter_folded(tag)), True, MAX_TAG_WORDS)
+    in_description = _field(_first_terms(iter_folded(description)), False)
     terms = in_name.occurrences.keys() | in_tags.occurrences.keys() | in_description.occurrences.keys()
     lengths = _packed_lengths(in_name.length, in_tags.length, in_description.length)
     counts = {
@@ -127,20 +140,44 @@ def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
     return Analysis(counts, shown, frozenset(in_description.spellings - shown))
 
 
-def _field(texts: Iterable[str], with_stop_words: bool) -> _Field:
+def suggested_terms(name: str, tags: Iterable[str]) -> set[str]:
+    """What may be suggested because of a video: each word of its name and tags, and each tag as a whole, lower-cased, no stop words."""
+    tags = sorted(tags)
+    of_tags = dict.fromkeys(word for tag in tags for word in words(tag) if word not in STOP_WORDS)
+    found = {*words(name), *islice(of_tags, MAX_TAG_WORDS), *(tag.strip().lower() for tag in tags)}
+    return found - STOP_WORDS - {""}
+
+
+def _field(folded_words: Iterable[str], with_stop_words: bool, max_distinct: int | None = None) -> _Field:
+    """The words of a field, up to the one with which it has `max_distinct` different terms."""
     occurrences: dict[str, int] = {}
     length = 0
     spellings: set[str] = set()
-    for text in texts:
-        for word in folded(text):
-            analysed = _analysed_word(word)
-            length += analysed.length
-            if analysed.is_spelling:
-                spellings.add(word)
-            if analysed.length or with_stop_words:
-                for term in analysed.terms:
-                    occurrences[term] = occurrences.get(term, 0) + 1
+    for word, times in Counter(folded_words).items():
+        analysed = _analysed_word(word)
+        length += analysed.length * times
+        if analysed.is_spelling:
+            spellings.add(word)
+        if analysed.length or with_stop_words:
+            for term in analysed.terms:
+                occurrences[term] = occurrences.get(term, 0) + times
+        if max_distinct and len(occurrences) >= max_distinct:
+            occurrences = dict(islice(occurrences.items(), max_distinct))
+            break
     return _Field(occurrences, length, spellings)
+
+
+def _first_terms(folded_words: Iterable[str]) -> Iterator[str]:
+    """The words of a description until they have given all terms that count; a run without spaces is cut where it gives the last one."""
+    left = MAX_DESCRIPTION_TERMS
+    for word in folded_words:
+        if word in STOP_WORDS:
+            continue
+        counted = word[: (left + 1) // 2] if is_unspaced(word) else word
+        left -= 2 * len(counted) - 1 if is_unspaced(word) else 1  # a run's characters and pairs
+        yield counted
+        if left <= 0:
+            return
 
 
 class _Word(NamedTuple):
@@ -151,9 +188,9 @@ class _Word(NamedTuple):
 
 def _analysed_word(word: str) -> _Word:
     """The terms of one folded word. Most words of a text have occurred before, so those of usual length are remembered."""
-    if len(word) > _MAX_CACHED_CHARACTERS or is_unspaced(word):
-        return _take_apart(word)
-    return _take_apart_once(word)
+    if len(word) <= _MAX_CACHED_RUN or (len(word) <= _MAX_CACHED_CHARACTERS and not is_unspaced(word)):
+        return _take_apart_once(word)
+    return _take_apart(word)
 
 
 def _take_apart(word: str) -> _Word:
@@ -164,7 +201,7 @@ def _take_apart(word: str) -> _Word:
     return _Word((stem(word),), 1, has_spelling(word))
 
 
-_MAX_CACHED_CHARACTERS = 40
+_MAX_CACHED_CHARACTERS, _MAX_CACHED_RUN = 40, 4
 _take_apart_once = lru_cache(maxsize=20_000)(_take_apart)  # at most 20 MB, whatever the words
 
 

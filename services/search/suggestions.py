@@ -7,7 +7,8 @@ else if another does that is found by the entry's words.
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from language.text import STOP_WORDS, suggested_terms, terms
+from language.text import STOP_WORDS, terms
+from language.word_index import suggested_terms
 from services.search.repository import NamedRow, SearchRepository, TermRow
 
 MAX_CHARACTERS = 1000

@@ -13,7 +13,8 @@ from operator import mul
 from typing import NamedTuple
 from uuid import UUID
 
-from language.text import STOP_WORDS, terms
+from language.text import STOP_WORDS, iter_terms
+from language.word_index import MAX_DESCRIPTION_TERMS
 
 LIKED = 4
 """The lowest rating that is a like."""
@@ -215,7 +216,11 @@ def content_of(
 
 def _telling(text: str) -> Iterable[str]:
     """The words of a text that say what it is about, each once."""
-    return (word for word in dict.fromkeys(terms(text)) if word not in STOP_WORDS and not word.isdigit())
+    seen: set[str] = set()
+    for word in islice(iter_terms(text), MAX_DESCRIPTION_TERMS):
+        if word not in seen and word not in STOP_WORDS and not word.isdigit():
+            seen.add(word)
+            yield word
 
 
 class Likeness(NamedTuple):

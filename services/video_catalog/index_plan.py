@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from common.database import Values, Write
+from common.time_slices import checkpoint
 from common.timestamps import to_ms
 from language.spelling import spelling_keys
-from language.text import suggested_terms
-from language.word_index import Analysis, analyse, in_name_or_tags, weight
+from language.word_index import Analysis, analyse, in_name_or_tags, suggested_terms, weight
 from services.video_catalog.video import Video
 
 Step = tuple[Write, Values]
@@ -80,9 +80,27 @@ def day_of(timestamp: datetime) -> str:
     return timestamp.strftime("%Y%m%d")
 
 
+async def steps_in_slices(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
+    """The same as `steps_to_write`, where other calls wait: with the longest texts it takes too long to be done in one go."""
+    found = analysis_of(video)
+    await checkpoint()
+    former = analysis_of(older) if older else None
+    await checkpoint()
+    return _planned(video, found, older, former), found
+
+
 def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
     """All steps that write `video`, where `older` is what the database holds of it; and the words that were found in it."""
-    found = analyse(video.name, video.tags, video.description)
+    found = analysis_of(video)
+    return _planned(video, found, older, analysis_of(older) if older else None), found
+
+
+def analysis_of(video: Video) -> Analysis:
+    """The words of a video."""
+    return analyse(video.name, video.tags, video.description)
+
+
+def _planned(video: Video, found: Analysis, older: Video | None, former: Analysis | None) -> Steps:
     shown, text = _shown(video)
     optional = [
         *_tag_steps(video),
@@ -93,7 +111,7 @@ def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
         ),
         *_suggestion_steps(video),
     ]
-    removals = _removals(video, found, older) if older else []
+    removals = _removals(video, found, older, former) if older and former else []
     together, late = _split_by_size([*shown, *removals], MAX_BATCH_BYTES)
     more, early = _split_by_size(optional, MAX_BATCH_BYTES - sum(map(_size, together)))
     described = [
@@ -101,7 +119,7 @@ def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
         for word, counts in found.counts.items()
         if not in_name_or_tags(counts)
     ]
-    return Steps([*text, *early, *described], [*together, *more], late), found
+    return Steps([*text, *early, *described], [*together, *more], late)
 
 
 def steps_to_list(video: Video) -> tuple[list[Step], Analysis]:
@@ -196,9 +214,8 @@ def _word_step(write: Write, video: Video, word: str, counts: int) -> Step:
     return write, ((*key, counts) if write is INSERT_WORD else key)
 
 
-def _removals(video: Video, found: Analysis, older: Video) -> list[Step]:
+def _removals(video: Video, found: Analysis, older: Video, former: Analysis) -> list[Step]:
     """The removal of what the older form of a video left and the new one does not overwrite."""
-    former = analyse(older.name, older.tags, older.description)
     gone: list[Step] = [(DELETE_VIDEO_BY_TAG, (tag, older.video_id)) for tag in sorted(older.tags - video.tags)]
     for word, counts in former.counts.items():
         if (

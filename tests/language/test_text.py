@@ -10,7 +10,6 @@ from language.text import (
     folded,
     holds_any,
     stem,
-    suggested_terms,
     terms,
     words,
 )
@@ -66,11 +65,6 @@ def test_words_and_terms_are_never_empty_and_hold_no_space(text: str) -> None:
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=12))
 def test_a_word_and_its_query_get_the_same_stem(word: str) -> None:
     assert terms(word) == [stem(folded(word)[0])]
-
-
-def test_suggestions_are_words_and_whole_tags_without_stop_words() -> None:
-    found = suggested_terms("The Pop Story", ["Police Station", " top ", "the"])
-    assert found == {"pop", "story", "police station", "police", "station", "top"}
 
 
 def test_stop_words_are_words_as_texts_are_split() -> None:

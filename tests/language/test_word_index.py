@@ -5,7 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from language.text import terms
-from language.word_index import TYPICAL, Counts, Lengths, Scorer, analyse, in_name_or_tags, lengths, weight
+from language.word_index import (
+    MAX_DESCRIPTION_TERMS,
+    MAX_TAG_WORDS,
+    TYPICAL,
+    Counts,
+    Lengths,
+    Scorer,
+    analyse,
+    in_name_or_tags,
+    lengths,
+    suggested_terms,
+    weight,
+)
 
 WORD = "quixotry"
 OTHER = st.lists(st.sampled_from(["alpha", "beta", "gamma"]), max_size=300).map(" ".join)
@@ -77,5 +89,42 @@ def test_a_score_is_the_saturated_sum_of_its_fields(counts: Counts, average: Len
 
 def test_counts_beyond_what_a_posting_can_hold_are_held_at_the_most() -> None:
     counts = counts_of(name=f"{WORD} " * 1000, description=f"{WORD} " * 9000)
-    assert lengths(counts) == (255, 0, 4095)
+    assert lengths(counts) == (255, 0, MAX_DESCRIPTION_TERMS)
+    assert Counts.unpacked(Counts(300, 300, 300, 300, 300, 5000).packed()) == (255, 255, 255, 255, 255, 4095)
     assert counts < 1 << 63
+
+
+def test_suggestions_are_words_and_whole_tags_without_stop_words() -> None:
+    found = suggested_terms("The Pop Story", ["Police Station", " top ", "the"])
+    assert found == {"pop", "story", "police station", "police", "station", "top"}
+
+
+def test_of_a_description_the_first_terms_are_indexed_and_stop_words_are_not_counted() -> None:
+    found = analyse("", (), " ".join(f"the word{number}" for number in range(2 * MAX_DESCRIPTION_TERMS))).counts
+    assert found.keys() == {f"word{number}" for number in range(MAX_DESCRIPTION_TERMS)}
+
+
+@pytest.mark.parametrize("before", ["", "one two "])
+def test_of_a_long_run_without_spaces_the_beginning_is_found_by_characters_and_by_pairs(before: str) -> None:
+    run = "".join(chr(0x4E00 + number) for number in range(MAX_DESCRIPTION_TERMS))
+    found = analyse("", (), before + run).counts
+    assert MAX_DESCRIPTION_TERMS - 1 <= len(found) <= MAX_DESCRIPTION_TERMS
+    characters = run[: (MAX_DESCRIPTION_TERMS - len(before.split())) // 2]
+    assert {*characters, *(characters[at : at + 2] for at in range(len(characters) - 1))} == found.keys() - {
+        "one",
+        "two",
+    }
+
+
+def test_of_all_tags_the_first_different_words_are_indexed_and_suggested_and_each_tag_whole() -> None:
+    tags = [" ".join(f"w{tag:02}x{word:02}" for word in range(20)) for tag in range(100)]
+    first = {f"w{tag:02}x{word:02}" for tag in range(MAX_TAG_WORDS // 20) for word in range(20)}
+    assert analyse("", reversed(tags), "").counts.keys() == first
+    assert suggested_terms("", reversed(tags)) == first | set(tags)
+    assert len(analyse("", ["".join(chr(0x4E00 + at) for at in range(10_000))], "").counts) == MAX_TAG_WORDS
+
+
+def test_words_that_many_tags_have_leave_room_for_others() -> None:
+    found = analyse("", [f"clip number {number}" for number in range(100)], "")
+    assert found.counts.keys() == {"clip", "number", *map(str, range(100))}
+    assert Counts.unpacked(found.counts["clip"]).in_tags == 100
