@@ -7,7 +7,7 @@ Metadata is meant to be small, and clients refuse more than 8 KiB of it: results
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 REQUEST_KEY = "killrvideo-explain"
@@ -20,8 +20,8 @@ def explanation_wanted(context: Any) -> bool:
     return any(key == REQUEST_KEY and value == "1" for key, value in context.invocation_metadata() or ())
 
 
-def explain(context: Any, reasons: Sequence[dict[str, Any]]) -> None:
-    """Send the reasons, one for each result, along with the answer."""
+def explain(context: Any, reasons: Iterable[dict[str, Any]]) -> None:
+    """Send the reasons, one for each result, along with the answer. No more of them are made than fit."""
     entries: list[str] = []
     size = 2
     for reason in reasons:

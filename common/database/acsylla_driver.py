@@ -18,7 +18,7 @@ from common.database.acsylla_session import local_datacenter, open_session
 from common.database.availability import Availability, TooFewReplicas, WriteTimedOut, too_few, unanswered, unavailable
 from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.database.repeating import repeated
-from common.database.rows import Convert, row_maker
+from common.database.rows import Convert, made_in_slices, row_maker
 from common.errors import Unavailable
 from common.settings import CassandraSettings
 from grpc_discovery import time_left
@@ -145,7 +145,7 @@ class AcsyllaDriver:
         """See Database."""
         prepared = self._prepared[statement]
         make = prepared.make
-        return [make(row.as_tuple()) for row in await self._execute(prepared, values)]
+        return await made_in_slices(lambda row: make(row.as_tuple()), await self._execute(prepared, values))
 
     async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
         """See Database."""

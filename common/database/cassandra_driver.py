@@ -42,7 +42,7 @@ from common.database.availability import (
 from common.database.cassandra_cluster import CONDITIONAL_PROFILE, build_cluster
 from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.database.repeating import repeated
-from common.database.rows import row_maker
+from common.database.rows import made_in_slices, row_maker
 from common.errors import Unavailable
 from common.settings import CassandraSettings
 from grpc_discovery import time_left
@@ -134,7 +134,7 @@ class CassandraDriver:
     async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
         """See Database."""
         rows = await self._execute(self._prepared[statement].bind(values))
-        return list(map(self._makers[statement], rows))
+        return await made_in_slices(self._makers[statement], rows)
 
     async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
         """See Database."""

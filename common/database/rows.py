@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import islice
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from common.database.interface import Row, Select
+from common.time_slices import checkpoint
+
+_ROWS_AT_ONCE = 64
 
 Convert = Callable[[Any], Any]
 
@@ -32,6 +36,18 @@ def row_maker(statement: Select[Row], conversions: Mapping[Any, Convert]) -> Cal
         return new(converted)
 
     return make
+
+
+async def made_in_slices(make: Callable[[Any], Row], read: Iterable[Any]) -> list[Row]:
+    """A row of each that was read. Of many some are made at a time, and other calls go on in between."""
+    rows: list[Row] = []
+    left = iter(read)
+    while True:
+        made = list(map(make, islice(left, _ROWS_AT_ONCE)))
+        rows += made
+        if len(made) < _ROWS_AT_ONCE:
+            return rows
+        await checkpoint()
 
 
 def _conversion(hint: Any, conversions: Mapping[Any, Convert]) -> Convert | None:

@@ -35,7 +35,7 @@ class SearchServicer(SearchServiceServicer):
         planned = await self._planner.resume(plan) if plan else await self._planner.plan(query)
         page, last = split_page(await results(self._repository, planned, size + 1, after), size)
         if explanation_wanted(context):
-            explain(context, [_reason(result) for result in page])
+            explain(context, map(_reason, page))
         return messages.SearchVideosResponse(
             query=query,
             videos=[_preview(result) for result in page],

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from common.database import DatabaseError
+from common.time_slices import checkpoint
 from grpc_discovery import ServiceError, start_shielded
 from language.word_index import TYPICAL, Lengths, analyse, lengths
 from services.search.repository import SampleRow, SearchRepository
@@ -23,7 +24,6 @@ FRESH_SECONDS = 30.0
 
 _RING_START = -(1 << 63)
 _RING_SIZE = 1 << 64
-_ROWS_AT_ONCE = 16
 _MAX_WORDS_COUNTED = 50_000
 
 
@@ -80,9 +80,8 @@ async def estimated(rows: Sequence[SampleRow]) -> Statistics:
     total = [0.0, 0.0, 0.0]
     with_word: Counter[str] = Counter()
     sampled = 0
-    for number, row in enumerate(rows):
-        if number % _ROWS_AT_ONCE == 0:
-            await asyncio.sleep(0)
+    for row in rows:
+        await checkpoint()
         counts = analyse(row.name or "", row.tags or (), row.description or "").counts
         if counts:
             sampled += 1

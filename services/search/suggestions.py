@@ -7,6 +7,7 @@ else if another does that is found by the entry's words.
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from common.time_slices import checkpoint
 from language.text import STOP_WORDS, terms
 from language.word_index import suggested_terms
 from services.search.repository import NamedRow, SearchRepository, TermRow
@@ -42,7 +43,11 @@ class Suggester:
     async def _current(self, entries: Sequence[TermRow]) -> list[str]:
         """The entries that a video still has."""
         rows = await self._repository.names(_distinct(entry.video_id for entry in entries))
-        uncertain = [entry.term for entry in entries if not _has(rows.get(entry.video_id), entry.term)]
+        uncertain = []
+        for entry in entries:
+            await checkpoint()
+            if not _has(rows.get(entry.video_id), entry.term):
+                uncertain.append(entry.term)
         gone = set(uncertain) - await self._had_by_others(uncertain)
         return [entry.term for entry in entries if entry.term not in gone]
 
@@ -55,11 +60,22 @@ class Suggester:
         lists = await self._repository.postings([longest_word[term] for term in searched], MAX_OTHERS)
         others = {term: [row.video_id for row in postings] for term, postings in zip(searched, lists, strict=True)}
         rows = await self._repository.names(_distinct(video_id for ids in others.values() for video_id in ids))
-        return {term for term, ids in others.items() if any(_has(rows.get(video_id), term) for video_id in ids)}
+        had: set[str] = set()
+        for term, ids in others.items():
+            for video_id in ids:
+                await checkpoint()
+                if _has(rows.get(video_id), term):
+                    had.add(term)
+                    break
+        return had
 
 
 def _has(row: NamedRow | None, term: str) -> bool:
-    return row is not None and term in suggested_terms(row.name or "", row.tags or ())
+    if row is None:
+        return False
+    name, tags = row.name or "", row.tags or ()
+    # The first is quick, and mostly says no where the second would.
+    return any(term in text.lower() for text in (name, *tags)) and term in suggested_terms(name, tags)
 
 
 def _distinct(ids: Iterable[UUID]) -> list[UUID]:

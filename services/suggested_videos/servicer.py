@@ -89,5 +89,5 @@ def _explain(page: Page, context: Any) -> None:
     """Say why each video of the page is there, if the caller asked."""
     if explanation_wanted(context):
         explain(
-            context, [{"video_id": str(row.video_id), **page.reasons.get(str(row.video_id), {})} for row in page.videos]
+            context, ({"video_id": str(row.video_id), **page.reasons.get(str(row.video_id), {})} for row in page.videos)
         )
