@@ -1,11 +1,12 @@
 """Candidates by content: videos that share tags, words or the author with a video or with what a person likes."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 from uuid import UUID
 
+from common.time_slices import checkpoint
 from services.suggested_videos import ranking
 from services.suggested_videos.ranking import Content, content_of
 from services.suggested_videos.repository import ContentRow, SuggestedVideosRepository
@@ -34,34 +35,47 @@ async def of_like_content(
         repository.with_words(_heaviest(about.words, _WORDS), _VIDEOS_OF_WORD),
         repository.of_authors(_heaviest(about.authors, _AUTHORS), _VIDEOS_OF_AUTHOR),
     )
-    found = [("tag", row.tag.lower(), row.video_id) for row in tagged]
-    found += [("word", row.word, row.video_id) for row in worded]
-    frequency = Counter((kind, key) for kind, key, _ in found)
     shared: dict[UUID, float] = defaultdict(float)
-    for kind, key, video_id in found:
-        weight = about.tags.get(key, 0.0) if kind == "tag" else _WORD_WEIGHT * about.words.get(key, 0.0)
-        shared[video_id] += weight / (1 + frequency[kind, key]) ** _RARITY
+    with_tag, with_word = defaultdict(list), defaultdict(list)
+    for tag_row in tagged:
+        with_tag[tag_row.tag.lower()].append(tag_row.video_id)
+    for word_row in worded:
+        with_word[word_row.word].append(word_row.video_id)
+    for lists, weights, share in ((with_tag, about.tags, 1.0), (with_word, about.words, _WORD_WEIGHT)):
+        for key, video_ids in lists.items():
+            await checkpoint()
+            weight = share * weights.get(key, 0.0) / (1 + len(video_ids)) ** _RARITY
+            for video_id in video_ids:
+                shared[video_id] += weight
+    await checkpoint()
     best = [video_id for video_id in ranking.best_first(shared) if video_id not in excluded][:MAX_CANDIDATES]
     others = [video_id for video_id in dict.fromkeys(authored) if video_id not in excluded and video_id not in shared]
     return best + others
 
 
-def contents_of(rows: Mapping[UUID, ContentRow]) -> dict[UUID, Content]:
+async def contents_of(rows: Mapping[UUID, ContentRow]) -> dict[UUID, Content]:
     """The contents of videos by their names and tags."""
-    return {video_id: content_of(row.user_id, row.name, row.tags) for video_id, row in rows.items()}
+    contents: dict[UUID, Content] = {}
+    for video_id, row in rows.items():
+        await checkpoint()
+        contents[video_id] = content_of(row.user_id, row.name, row.tags)
+    return contents
 
 
 async def described(
     repository: SuggestedVideosRepository, about: Content, contents: Mapping[UUID, Content], scores: Collection[UUID]
 ) -> dict[UUID, Content]:
     """The contents, with descriptions, of candidates that neither ratings nor their names and tags connect to `about`."""
-    unconnected = [
-        video_id
-        for video_id, content in contents.items()
-        if video_id not in scores and not ranking.likeness(about, content).score
-    ]
-    rows = await repository.described(sorted(unconnected)[:_DESCRIBED])
-    return {video_id: content_of(row.user_id, row.name, row.tags, row.description) for video_id, row in rows.items()}
+    unconnected: list[UUID] = []
+    for video_id, content in contents.items():
+        await checkpoint()
+        if video_id not in scores and not ranking.likeness(about, content).score:
+            unconnected.append(video_id)
+    contents_with_descriptions: dict[UUID, Content] = {}
+    for video_id, row in (await repository.described(sorted(unconnected)[:_DESCRIBED])).items():
+        await checkpoint()
+        contents_with_descriptions[video_id] = content_of(row.user_id, row.name, row.tags, row.description)
+    return contents_with_descriptions
 
 
 def _heaviest(weights: Mapping[Key, float], limit: int) -> list[Key]:

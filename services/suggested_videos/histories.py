@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from common.time_slices import checkpoint
 from services.suggested_videos.ranking import History, value_of
 from services.suggested_videos.repository import RatingRow
 
@@ -18,6 +19,7 @@ MAX_BYTES = 40_000_000
 _PERSON_BYTES, _RATING_BYTES = 900, 60
 _MAX_NUMBERS = 100_000
 _SECONDS = 60.0
+_ROWS_AT_ONCE = 256
 
 
 class RatingSource(Protocol):
@@ -57,7 +59,7 @@ class Histories:
         }
         missing = [user_id for user_id in user_ids if user_id not in found]
         if missing:
-            found |= self._hold(missing, await self._source.rated_by_each(missing, MAX_RATINGS), now + _SECONDS)
+            found |= await self._hold(missing, await self._source.rated_by_each(missing, MAX_RATINGS), now + _SECONDS)
         for user_id in user_ids:
             if user_id in self._held:
                 self._held.move_to_end(user_id)
@@ -69,11 +71,13 @@ class Histories:
         if held:
             self._bytes -= held.size
 
-    def _hold(self, user_ids: Collection[UUID], rows: Sequence[RatingRow], until: float) -> dict[UUID, History]:
+    async def _hold(self, user_ids: Collection[UUID], rows: Sequence[RatingRow], until: float) -> dict[UUID, History]:
         histories: dict[UUID, dict[int, float]] = {user_id: {} for user_id in user_ids}
         if len(self._numbers) > _MAX_NUMBERS:
             self._numbers.clear()
-        for row in rows:
+        for index, row in enumerate(rows):
+            if index % _ROWS_AT_ONCE == 0:
+                await checkpoint()
             if row.user_id is not None and row.rating is not None:
                 number = self._numbers.setdefault(row.video_id.int, row.video_id.int)
                 # Newest first: of a video that was rated again the newest rating stays.

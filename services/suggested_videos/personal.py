@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from common.time_slices import checkpoint
 from services.suggested_videos import ranking
 from services.suggested_videos.candidates import contents_of, of_like_content
 from services.suggested_videos.histories import Histories
@@ -57,9 +58,9 @@ async def personal_list(
         repository.totals({*scores, *sources}),
         repository.contents({*scores, *alike, *popular} - taste.rated.keys()),
     )
-    contents = contents_of({video_id: row for video_id, row in rows.items() if row.user_id != user_id})
+    contents = await contents_of({video_id: row for video_id, row in rows.items() if row.user_id != user_id})
     scores = {video_id: score for video_id, score in scores.items() if video_id in totals and video_id in contents}
-    made = blended(FromRatings(ranking.scaled(scores), weight, _because(prediction)), about, contents)
+    made = await blended(FromRatings(ranking.scaled(scores), weight, _because(prediction)), about, contents)
     _append_popular(made, [video_id for video_id in popular if video_id in contents])
     source_ratings = sum(row.ratings or 0 for row in totals.values() if row.video_id in sources)
     return made._replace(sources=sources, source_ratings=source_ratings)
@@ -83,13 +84,14 @@ async def _people_alike(repository: SuggestedVideosRepository, user_id: UUID, li
         for row in await repository.ratings_of(liked, _RATINGS_OF_LIKED)
         if row.user_id and row.user_id != user_id and (row.rating or 0) >= ranking.LIKED
     )
-    return sorted(shared, key=lambda person: (-shared[person], person))[:_PEOPLE]
+    return sorted(shared, key=lambda person: (-shared[person], person.int))[:_PEOPLE]
 
 
 async def _content_of(repository: SuggestedVideosRepository, weights: Mapping[UUID, float]) -> Content:
     """What a person's newest ratings are about."""
     about = Content()
     for row in (await repository.contents(list(weights)[:_LIKES])).values():
+        await checkpoint()
         about.add(content_of(row.user_id, row.name, row.tags), weights[row.video_id])
     return about
 

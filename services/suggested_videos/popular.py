@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from common.time_slices import checkpoint
 from common.timestamps import now
 from services.suggested_videos import ranking
 from services.suggested_videos.list_repository import ListRepository
@@ -31,6 +32,7 @@ async def popular_list(repository: SuggestedVideosRepository, lists: ListReposit
     )
     scores = {}
     for video_id in contents:
+        await checkpoint()
         row = totals.get(video_id)
         ratings, total = (row.ratings or 0, row.total or 0) if row else (0, 0)
         scores[video_id] = ranking.popularity(ratings, total, plays.get(video_id, 0))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from common.time_slices import checkpoint
 from services.suggested_videos import ranking
-from services.suggested_videos.ranking import Content
+from services.suggested_videos.ranking import Content, Likeness
 
 MAX_LISTED = 200
 """Videos that a list holds."""
@@ -34,9 +35,12 @@ class FromRatings(NamedTuple):
     because: dict[UUID, list[tuple[str, float]]]
 
 
-def blended(ratings: FromRatings, about: Content, contents: Mapping[UUID, Content]) -> RankedList:
+async def blended(ratings: FromRatings, about: Content, contents: Mapping[UUID, Content]) -> RankedList:
     """The videos of `contents` in one list: by what ratings say and, with the rest of the weight, by the likeness of their content to `about`."""
-    likenesses = {video_id: ranking.likeness(about, content) for video_id, content in contents.items()}
+    likenesses: dict[UUID, Likeness] = {}
+    for video_id, content in contents.items():
+        await checkpoint()
+        likenesses[video_id] = ranking.likeness(about, content)
     by_ratings = {video_id: ratings.weight * ratings.scores.get(video_id, 0.0) for video_id in contents}
     by_content = {video_id: (1 - ratings.weight) * likeness.score for video_id, likeness in likenesses.items()}
     scores = {video_id: score for video_id in contents if (score := by_ratings[video_id] + by_content[video_id]) > 0}

@@ -3,18 +3,19 @@
 Numbers here were tried on ratings of several hundred people, held-out likes against suggestions; none was fitted finely.
 """
 
-import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from heapq import nsmallest
+from itertools import chain, islice
 from operator import mul
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
+from common.time_slices import checkpoint
 from language.text import STOP_WORDS, iter_terms
-from language.word_index import MAX_DESCRIPTION_TERMS
+from language.word_index import MAX_DESCRIPTION_TERMS, MAX_TAG_WORDS
 
 LIKED = 4
 """The lowest rating that is a like."""
@@ -35,6 +36,7 @@ _TAGS, _WORDS, _AUTHOR = 1.0, 0.3, 0.08
 _OF_DESCRIPTION = 30
 _USUAL_MEAN, _USUAL_VOTES = 3.0, 5.0
 _PLAYS = 0.25
+_SORTED_AT_ONCE = 2_000
 
 
 class History(NamedTuple):
@@ -74,51 +76,56 @@ async def predicted(
     Ridge regression in its dual form: with X the people's ratings (a row for each) and w the taste, scores = X' (X X' + r I)^-1 X w.
     People who are like each other share their weight instead of adding it up, which plain counting of neighbours does not do.
     """
-    matrix = _RatingMatrix(others)
-    weights = await _solved(matrix, matrix.times(matrix.row_of(own)))
-    scores = matrix.transposed_times(weights)
-    best = sorted(
-        (
-            (score, video)
-            for video, score in zip(matrix.columns, scores, strict=True)
-            if score > 0 and video not in known
-        ),
-        key=lambda pair: (-pair[0], pair[1]),
-    )[:limit]
-    await asyncio.sleep(0)
-    because = _because({video for _, video in best}, own, others, weights)
-    return Prediction({video: score for score, video in best}, because)
+    matrix = await _RatingMatrix.of(others)
+    weights = await _solved(matrix, await matrix.times(matrix.row_of(own)))
+    scores = dict(zip(matrix.columns, await matrix.transposed_times(weights), strict=True))
+    best = [video for video in await highest(scores, limit + len(known)) if video not in known][:limit]
+    because = await _because(set(best), own, others, weights)
+    return Prediction({video: scores[video] for video in best}, because)
 
 
 class _RatingMatrix:
     """What people rated as a sparse matrix: a row for each person, a column for each video."""
 
-    def __init__(self, people: Sequence[History]) -> None:
+    def __init__(self) -> None:
         self.columns: dict[int, int] = {}
-        column = self.columns.setdefault
-        self._rows = [
-            ([column(video, len(self.columns)) for video in person.videos], person.values) for person in people
-        ]
+        self._rows: list[tuple[list[int], Sequence[float]]] = []
+
+    @classmethod
+    async def of(cls, people: Sequence[History]) -> Self:
+        """The matrix of what people rated."""
+        matrix = cls()
+        columns = matrix.columns
+        for person in people:
+            await checkpoint()
+            row = [columns.setdefault(video, len(columns)) for video in person.videos]
+            matrix._rows.append((row, person.values))
+        return matrix
 
     def row_of(self, weights: Mapping[int, float]) -> list[float]:
         """Weights by video as a row of the matrix; videos without a column are left out."""
         return [weights.get(video, 0.0) for video in self.columns]
 
-    def times(self, column_values: list[float]) -> list[float]:
+    async def times(self, column_values: list[float]) -> list[float]:
         """X v: a value for each person."""
-        return [sum(map(mul, map(column_values.__getitem__, videos), values)) for videos, values in self._rows]
+        result: list[float] = []
+        for videos, values in self._rows:
+            await checkpoint()
+            result.append(sum(map(mul, map(column_values.__getitem__, videos), values)))
+        return result
 
-    def transposed_times(self, row_values: list[float]) -> list[float]:
+    async def transposed_times(self, row_values: list[float]) -> list[float]:
         """X' v: a value for each video."""
         result = [0.0] * len(self.columns)
         for (videos, values), weight in zip(self._rows, row_values, strict=True):
+            await checkpoint()
             for video, value in zip(videos, values, strict=True):
                 result[video] += weight * value
         return result
 
 
 async def _solved(matrix: _RatingMatrix, right_side: list[float]) -> list[float]:
-    """y of (X X' + r I) y = `right_side`, by conjugate gradients. Lets other calls run between two steps."""
+    """y of (X X' + r I) y = `right_side`, by conjugate gradients."""
     residual = right_side
     solution = [0.0] * len(residual)
     direction = residual[:]
@@ -126,8 +133,7 @@ async def _solved(matrix: _RatingMatrix, right_side: list[float]) -> list[float]
     for _ in range(_STEPS):
         if rest <= _ENOUGH * first:
             break
-        await asyncio.sleep(0)
-        image = matrix.times(matrix.transposed_times(direction))
+        image = await matrix.times(await matrix.transposed_times(direction))
         image = [value + _REGULARISATION * step for value, step in zip(image, direction, strict=True)]
         length = rest / sum(map(mul, direction, image))
         solution = [value + length * step for value, step in zip(solution, direction, strict=True)]
@@ -137,13 +143,14 @@ async def _solved(matrix: _RatingMatrix, right_side: list[float]) -> list[float]
     return solution
 
 
-def _because(
+async def _because(
     videos: set[int], own: Mapping[int, float], others: Sequence[History], weights: Sequence[float]
 ) -> dict[int, list[tuple[int, float]]]:
     """For each video the two likes of the person that led to it most: shared with those who like both, by their weights."""
     shares: dict[int, dict[int, float]] = {video: defaultdict(float) for video in videos}
     heard = sorted(range(len(others)), key=lambda index: -weights[index])[:30]
     for index in heard:
+        await checkpoint()
         if weights[index] <= 0:
             break
         liked = [video for video, value in zip(others[index].videos, others[index].values, strict=True) if value >= 1]
@@ -155,10 +162,11 @@ def _because(
     return {video: sorted(share.items(), key=lambda pair: (-pair[1], pair[0]))[:2] for video, share in shares.items()}
 
 
-def liked_together(video: int, likers: Sequence[History]) -> dict[int, float]:
+async def liked_together(video: int, likers: Sequence[History]) -> dict[int, float]:
     """How much each other video is liked by those who like `video`. A person who likes very many says a little less about each."""
     counts: dict[int, float] = defaultdict(float)
     for person in likers:
+        await checkpoint()
         liked = [other for other, value in zip(person.videos, person.values, strict=True) if value >= 1]
         share = len(liked) ** -0.25 if liked else 0.0
         for other in liked:
@@ -208,7 +216,7 @@ def content_of(
 ) -> Content:
     """The content of one video. The words of its tags count half of those of its name, those of a description a quarter."""
     words: dict[str, float] = dict.fromkeys(islice(_telling(description or ""), _OF_DESCRIPTION), 0.25)
-    words |= dict.fromkeys((word for tag in tags or () for word in _telling(tag)), 0.5)
+    words |= dict.fromkeys(islice((word for tag in sorted(tags or ()) for word in _telling(tag)), MAX_TAG_WORDS), 0.5)
     words |= dict.fromkeys(_telling(name or ""), 1.0)
     written = set(tags or ())
     return Content({tag.lower(): 1.0 for tag in written}, words, {user_id: 1.0} if user_id else {}, written)
@@ -261,4 +269,14 @@ def scaled(scores: Mapping[UUID, float]) -> dict[UUID, float]:
 
 def best_first(scores: Mapping[UUID, float]) -> list[UUID]:
     """Ids by falling score; equal ones by id, so that two calls give the same order."""
-    return sorted(scores, key=lambda key: (-scores[key], key))
+    return sorted(scores, key=lambda key: (-scores[key], key.int))
+
+
+async def highest(scores: Mapping[int, float], limit: int) -> list[int]:
+    """The `limit` keys of the highest positive scores, by falling score, equal ones by key."""
+    best: list[tuple[float, int]] = []
+    left = ((-score, key) for key, score in scores.items() if score > 0)
+    while piece := list(islice(left, _SORTED_AT_ONCE)):
+        best = nsmallest(limit, chain(best, piece))
+        await checkpoint()
+    return [key for _, key in best]

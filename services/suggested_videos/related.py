@@ -23,8 +23,8 @@ async def related_list(
         repository.ratings_of([video.video_id], _RATINGS_READ), of_like_content(repository, about, {video.video_id})
     )
     likers = [row.user_id for row in rows if row.user_id and (row.rating or 0) >= ranking.LIKED]
-    together = ranking.liked_together(video.video_id.int, await histories.of(likers))
-    closest = sorted(together, key=lambda number: (-together[number], number))[:MAX_CANDIDATES]
+    together = await ranking.liked_together(video.video_id.int, await histories.of(likers))
+    closest = await ranking.highest(together, MAX_CANDIDATES)
     neighbours = {UUID(int=number): together[number] for number in closest}
     totals, rows_by_id = await asyncio.gather(repository.totals(neighbours), repository.contents({*neighbours, *alike}))
     scores = {
@@ -35,8 +35,8 @@ async def related_list(
         # The histories may be from before the ratings were emptied: a video that nobody rates any more does not count.
         if video_id in totals and video_id in rows_by_id
     }
-    contents = contents_of(rows_by_id)
+    contents = await contents_of(rows_by_id)
     contents |= await described(repository, about, contents, scores)
     weight = len(likers) / (len(likers) + _HALF_WEIGHT_LIKERS)
-    made = blended(FromRatings(ranking.scaled(scores), weight, {}), about, contents)
+    made = await blended(FromRatings(ranking.scaled(scores), weight, {}), about, contents)
     return made._replace(sources=[video.video_id], source_ratings=ratings)

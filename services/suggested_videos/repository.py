@@ -10,12 +10,16 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from common.database import Database, Select
+from common.time_slices import checkpoint
 from services.suggested_videos.list_repository import LIST_STATEMENTS
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 MAX_KEYS = 200
 """Partitions that one statement asks for; more are asked for in several statements at once."""
+
+
+_ROWS_AT_ONCE = 1_000
 
 
 class PreviewRow(NamedTuple):
@@ -232,7 +236,12 @@ class SuggestedVideosRepository:
         rated, played = await asyncio.gather(
             *(self._in_parts(events, minutes, limit, keys=60) for events in (RATED_EVENTS, PLAYED_EVENTS))
         )
-        return {row.video_id for row in (*rated, *played)}
+        found: set[UUID] = set()
+        for rows in (rated, played):
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                await checkpoint()
+                found.update(row.video_id for row in rows[start : start + _ROWS_AT_ONCE])
+        return found
 
     async def _in_parts(
         self, statement: Select[Row], ids: Collection[Any], *values: Any, keys: int = MAX_KEYS
