@@ -186,6 +186,15 @@ class AcsyllaDriver:
 
         await repeated(attempt)
 
+    async def batch_unlogged(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
+        """See Database."""
+        idempotent = all(statement.idempotent for statement, _ in steps)
+
+        async def attempt(_: TooFewReplicas | None = None) -> None:
+            await self._execute_batch(steps, idempotent, logged=False, timestamp_us=timestamp_us)
+
+        await (repeated(attempt) if idempotent else attempt())
+
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """See Database."""
         prepared = self._prepared[statement]

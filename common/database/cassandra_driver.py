@@ -176,6 +176,15 @@ class CassandraDriver:
 
         await repeated(attempt)
 
+    async def batch_unlogged(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
+        """See Database."""
+        bound = self._bound_batch(steps, BatchType.UNLOGGED)
+
+        async def attempt(_: TooFewReplicas | None = None) -> None:
+            await self._execute(bound, timestamp_us=timestamp_us)
+
+        await (repeated(attempt) if bound.is_idempotent else attempt())
+
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """See Database."""
         return self._outcome(await self._execute_conditional(self._prepared[statement].bind(values)))
@@ -201,9 +210,9 @@ class CassandraDriver:
         """See Database."""
         await asyncio.to_thread(self._cluster.shutdown)
 
-    def _bound_batch(self, steps: Sequence[tuple[Write, Values]]) -> BatchStatement:
+    def _bound_batch(self, steps: Sequence[tuple[Write, Values]], kind: BatchType = BatchType.LOGGED) -> BatchStatement:
         consistency = self._write_consistency(statement for statement, _ in steps)
-        batch = BatchStatement(BatchType.LOGGED, consistency_level=consistency)
+        batch = BatchStatement(kind, consistency_level=consistency)
         for statement, values in steps:
             batch.add(self._prepared[statement], values)
         batch.is_idempotent = all(statement.idempotent for statement, _ in steps)

@@ -91,6 +91,10 @@ class Database(Protocol):
         """Several writes as one LOGGED batch: all of them will be seen, or none."""
         ...
 
+    async def batch_unlogged(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
+        """Several writes in one message, without the log that makes them one: after a failure some may be written, and some not."""
+        ...
+
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """One lightweight transaction (IF …)."""
         ...

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from common.database import Database, IdText, Outcome, Select, WriteIf, settled
-from services.video_catalog.index_plan import INSERT_TEXT, WRITES, Step, batches, day_of
+from services.video_catalog.index_plan import WRITES, Step, batches, day_of
 from services.video_catalog.video import Video
+
+_BATCHES_AT_ONCE = 4
 
 
 class VideoRow(NamedTuple):
@@ -228,12 +230,27 @@ class VideoCatalogRepository:
         await self._database.batch(steps, timestamp_us)
 
     async def write_apart(self, steps: Sequence[Step], timestamp_us: int | None = None) -> None:
-        """Steps that need not be seen together. The long columns of a row go alone, because they may be too large for any batch."""
-        for statement, values in steps:
-            if statement is INSERT_TEXT:
-                await self._database.write(statement, *values, timestamp_us=timestamp_us)
-        for batch in batches([step for step in steps if step[0] is not INSERT_TEXT]):
-            await self._database.batch(batch, timestamp_us)
+        """Steps that need not be seen together, in batches without a log, which would write each step twice more.
+
+        Raises what the first failure was. Of the others those under way may be written or not, and the rest is not begun.
+        """
+        left = batches(steps)
+
+        async def work() -> None:
+            for batch in left:
+                # The long columns of a row are alone, and may be too large for any batch.
+                if len(batch) > 1:
+                    await self._database.batch_unlogged(batch, timestamp_us)
+                else:
+                    [(statement, values)] = batch
+                    await self._database.write(statement, *values, timestamp_us=timestamp_us)
+
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(_BATCHES_AT_ONCE):
+                    workers.create_task(work())
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
 
 
 def _video(row: VideoRow | StoredRow) -> Video | None:
