@@ -4,15 +4,23 @@
         await checkpoint()
         found.append(judge(row))
 
+What is computed without asyncio is written as a generator that yields where it may pause: `await in_slices(work())`, or `at_once(work())`.
+
 A thread would not do: it takes the interpreter from the loop for as long, and at timestamps of its own choosing.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Generator
 from time import perf_counter
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 SLICE_SECONDS = 0.005
+
+Result = TypeVar("Result")
+Pausing = Generator[None, None, Result]
+"""A computation that yields where it may pause, and returns its result."""
 
 
 async def checkpoint() -> None:
@@ -25,6 +33,25 @@ async def checkpoint() -> None:
         turns = _turns[loop] = _Turns(loop)
     if turns.slice_is_used_up():
         await turns.next()
+
+
+async def in_slices(work: Pausing[Result]) -> Result:
+    """The result of a computation, with a checkpoint wherever it may pause."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        await checkpoint()
+
+
+def at_once(work: Pausing[Result]) -> Result:
+    """The result of a computation, made in one go: for commands, where nothing else waits."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
 
 
 class _Turns:

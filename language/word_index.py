@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
+from common.time_slices import Pausing, at_once
 from language.spelling import has_spelling
 from language.text import STOP_WORDS, bigrams, is_unspaced, iter_folded, stem, words
 
@@ -40,6 +41,7 @@ MAX_TAG_WORDS = 400
 listed and suggested besides, whatever this leaves out. Of scripts without spaces, pairs and single characters are what is counted."""
 
 _WEIGHT_STEPS = 100
+_WORDS_AT_ONCE = 256
 
 
 class Lengths(NamedTuple):
@@ -124,9 +126,14 @@ def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
 
     Stop words count in names and tags only: no description is looked for by them.
     """
-    in_name = _field(iter_folded(name), True)
-    in_tags = _field((word for tag in sorted(tags) for word in iter_folded(tag)), True, MAX_TAG_WORDS)
-    in_description = _field(_first_terms(iter_folded(description)), False)
+    return at_once(analyse_pausing(name, tags, description))
+
+
+def analyse_pausing(name: str, tags: Iterable[str], description: str) -> Pausing[Analysis]:
+    """The same with pauses, for where other calls wait."""
+    in_name = yield from _field([iter_folded(name)], True)
+    in_tags = yield from _field(map(iter_folded, sorted(tags)), True, MAX_TAG_WORDS)
+    in_description = yield from _field([_first_terms(iter_folded(description))], False)
     terms = in_name.occurrences.keys() | in_tags.occurrences.keys() | in_description.occurrences.keys()
     lengths = _packed_lengths(in_name.length, in_tags.length, in_description.length)
     counts = {
@@ -136,6 +143,7 @@ def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
         )
         for term in terms
     }
+    yield
     shown = frozenset(in_name.spellings | in_tags.spellings)
     return Analysis(counts, shown, frozenset(in_description.spellings - shown))
 
@@ -148,12 +156,18 @@ def suggested_terms(name: str, tags: Iterable[str]) -> set[str]:
     return found - STOP_WORDS - {""}
 
 
-def _field(folded_words: Iterable[str], with_stop_words: bool, max_distinct: int | None = None) -> _Field:
-    """The words of a field, up to the one with which it has `max_distinct` different terms."""
+def _field(texts: Iterable[Iterable[str]], with_stop_words: bool, max_distinct: int | None = None) -> Pausing[_Field]:
+    """The folded words of the texts of a field, up to the one with which it has `max_distinct` different terms."""
+    times_of: Counter[str] = Counter()
+    for text in texts:
+        times_of.update(text)
+        yield
     occurrences: dict[str, int] = {}
     length = 0
     spellings: set[str] = set()
-    for word, times in Counter(folded_words).items():
+    for number, (word, times) in enumerate(times_of.items()):
+        if number % _WORDS_AT_ONCE == 0:
+            yield
         analysed = _analysed_word(word)
         length += analysed.length * times
         if analysed.is_spelling:

@@ -14,9 +14,9 @@ from time import monotonic
 from typing import NamedTuple
 
 from common.database import DatabaseError
-from common.time_slices import checkpoint
+from common.time_slices import in_slices
 from grpc_discovery import ServiceError, start_shielded
-from language.word_index import TYPICAL, Lengths, analyse, lengths
+from language.word_index import TYPICAL, Lengths, analyse_pausing, lengths
 from services.search.repository import SampleRow, SearchRepository
 
 SAMPLE_ROWS = 256
@@ -81,8 +81,7 @@ async def estimated(rows: Sequence[SampleRow]) -> Statistics:
     with_word: Counter[str] = Counter()
     sampled = 0
     for row in rows:
-        await checkpoint()
-        counts = analyse(row.name or "", row.tags or (), row.description or "").counts
+        counts = (await in_slices(analyse_pausing(row.name or "", row.tags or (), row.description or ""))).counts
         if counts:
             sampled += 1
             with_word.update(counts.keys())

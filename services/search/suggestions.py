@@ -4,7 +4,7 @@ The table of suggestions is a hint: each entry names a video that was submitted 
 else if another does that is found by the entry's words.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from common.time_slices import checkpoint
@@ -43,11 +43,8 @@ class Suggester:
     async def _current(self, entries: Sequence[TermRow]) -> list[str]:
         """The entries that a video still has."""
         rows = await self._repository.names(_distinct(entry.video_id for entry in entries))
-        uncertain = []
-        for entry in entries:
-            await checkpoint()
-            if not _has(rows.get(entry.video_id), entry.term):
-                uncertain.append(entry.term)
+        suggested = await _suggested_by(rows)
+        uncertain = [entry.term for entry in entries if entry.term not in suggested.get(entry.video_id, ())]
         gone = set(uncertain) - await self._had_by_others(uncertain)
         return [entry.term for entry in entries if entry.term not in gone]
 
@@ -60,22 +57,17 @@ class Suggester:
         lists = await self._repository.postings([longest_word[term] for term in searched], MAX_OTHERS)
         others = {term: [row.video_id for row in postings] for term, postings in zip(searched, lists, strict=True)}
         rows = await self._repository.names(_distinct(video_id for ids in others.values() for video_id in ids))
-        had: set[str] = set()
-        for term, ids in others.items():
-            for video_id in ids:
-                await checkpoint()
-                if _has(rows.get(video_id), term):
-                    had.add(term)
-                    break
-        return had
+        suggested = await _suggested_by(rows)
+        return {term for term, ids in others.items() if any(term in suggested.get(each, ()) for each in ids)}
 
 
-def _has(row: NamedRow | None, term: str) -> bool:
-    if row is None:
-        return False
-    name, tags = row.name or "", row.tags or ()
-    # The first is quick, and mostly says no where the second would.
-    return any(term in text.lower() for text in (name, *tags)) and term in suggested_terms(name, tags)
+async def _suggested_by(rows: Mapping[UUID, NamedRow]) -> dict[UUID, set[str]]:
+    """What may be suggested because of each video."""
+    suggested: dict[UUID, set[str]] = {}
+    for video_id, row in rows.items():
+        await checkpoint()
+        suggested[video_id] = suggested_terms(row.name or "", row.tags or ())
+    return suggested
 
 
 def _distinct(ids: Iterable[UUID]) -> list[UUID]:

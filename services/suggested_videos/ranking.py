@@ -78,10 +78,8 @@ async def predicted(
     """
     matrix = await _RatingMatrix.of(others)
     weights = await _solved(matrix, await matrix.times(matrix.row_of(own)))
-    scores = dict(zip(matrix.columns, await matrix.transposed_times(weights), strict=True))
-    best = [video for video in await highest(scores, limit + len(known)) if video not in known][:limit]
-    because = await _because(set(best), own, others, weights)
-    return Prediction({video: scores[video] for video in best}, because)
+    best = await highest(list(matrix.columns), await matrix.transposed_times(weights), limit, known)
+    return Prediction(best, await _because(set(best), own, others, weights))
 
 
 class _RatingMatrix:
@@ -215,17 +213,17 @@ def content_of(
     user_id: UUID | None, name: str | None, tags: Collection[str] | None, description: str | None = None
 ) -> Content:
     """The content of one video. The words of its tags count half of those of its name, those of a description a quarter."""
-    words: dict[str, float] = dict.fromkeys(islice(_telling(description or ""), _OF_DESCRIPTION), 0.25)
-    words |= dict.fromkeys(islice((word for tag in sorted(tags or ()) for word in _telling(tag)), MAX_TAG_WORDS), 0.5)
-    words |= dict.fromkeys(_telling(name or ""), 1.0)
+    words: dict[str, float] = dict.fromkeys(islice(_telling([description or ""]), _OF_DESCRIPTION), 0.25)
+    words |= dict.fromkeys(islice(_telling(sorted(tags or ())), MAX_TAG_WORDS), 0.5)
+    words |= dict.fromkeys(_telling([name or ""]), 1.0)
     written = set(tags or ())
     return Content({tag.lower(): 1.0 for tag in written}, words, {user_id: 1.0} if user_id else {}, written)
 
 
-def _telling(text: str) -> Iterable[str]:
-    """The words of a text that say what it is about, each once."""
+def _telling(texts: Iterable[str]) -> Iterable[str]:
+    """The words of texts that say what they are about, each once; of very long texts those at the beginning."""
     seen: set[str] = set()
-    for word in islice(iter_terms(text), MAX_DESCRIPTION_TERMS):
+    for word in islice(chain.from_iterable(map(iter_terms, texts)), MAX_DESCRIPTION_TERMS):
         if word not in seen and word not in STOP_WORDS and not word.isdigit():
             seen.add(word)
             yield word
@@ -272,11 +270,18 @@ def best_first(scores: Mapping[UUID, float]) -> list[UUID]:
     return sorted(scores, key=lambda key: (-scores[key], key.int))
 
 
-async def highest(scores: Mapping[int, float], limit: int) -> list[int]:
-    """The `limit` keys of the highest positive scores, by falling score, equal ones by key."""
+async def highest(
+    keys: Sequence[int], scores: Sequence[float], limit: int, excluded: Collection[int] = ()
+) -> dict[int, float]:
+    """The `limit` keys of the highest positive scores with these, by falling score, equal ones by key."""
     best: list[tuple[float, int]] = []
-    left = ((-score, key) for key, score in scores.items() if score > 0)
-    while piece := list(islice(left, _SORTED_AT_ONCE)):
-        best = nsmallest(limit, chain(best, piece))
+    for start in range(0, len(keys), _SORTED_AT_ONCE):
         await checkpoint()
-    return [key for _, key in best]
+        end = start + _SORTED_AT_ONCE
+        best += [
+            (-score, key)
+            for key, score in zip(keys[start:end], scores[start:end], strict=True)
+            if score > 0 and key not in excluded
+        ]
+        best = nsmallest(limit, best)
+    return {key: -negative for negative, key in best}

@@ -24,8 +24,8 @@ async def related_list(
     )
     likers = [row.user_id for row in rows if row.user_id and (row.rating or 0) >= ranking.LIKED]
     together = await ranking.liked_together(video.video_id.int, await histories.of(likers))
-    closest = await ranking.highest(together, MAX_CANDIDATES)
-    neighbours = {UUID(int=number): together[number] for number in closest}
+    closest = await ranking.highest(list(together), list(together.values()), MAX_CANDIDATES)
+    neighbours = {UUID(int=number): shared for number, shared in closest.items()}
     totals, rows_by_id = await asyncio.gather(repository.totals(neighbours), repository.contents({*neighbours, *alike}))
     scores = {
         video_id: ranking.closeness(

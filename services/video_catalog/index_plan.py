@@ -7,15 +7,15 @@
 A cluster refuses logged batches above 50 KiB by default, so what would make one too large is moved out of it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from common.database import Values, Write
-from common.time_slices import checkpoint
+from common.time_slices import Pausing, at_once
 from common.timestamps import to_ms
 from language.spelling import spelling_keys
-from language.word_index import Analysis, analyse, in_name_or_tags, suggested_terms, weight
+from language.word_index import Analysis, analyse_pausing, in_name_or_tags, suggested_terms, weight
 from services.video_catalog.video import Video
 
 Step = tuple[Write, Values]
@@ -80,46 +80,33 @@ def day_of(timestamp: datetime) -> str:
     return timestamp.strftime("%Y%m%d")
 
 
-async def steps_in_slices(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
-    """The same as `steps_to_write`, where other calls wait: with the longest texts it takes too long to be done in one go."""
-    found = analysis_of(video)
-    await checkpoint()
-    former = analysis_of(older) if older else None
-    await checkpoint()
-    return _planned(video, found, older, former), found
-
-
 def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
     """All steps that write `video`, where `older` is what the database holds of it; and the words that were found in it."""
-    found = analysis_of(video)
-    return _planned(video, found, older, analysis_of(older) if older else None), found
+    return at_once(steps_to_write_pausing(video, older))
 
 
-def analysis_of(video: Video) -> Analysis:
-    """The words of a video."""
-    return analyse(video.name, video.tags, video.description)
-
-
-def _planned(video: Video, found: Analysis, older: Video | None, former: Analysis | None) -> Steps:
+def steps_to_write_pausing(video: Video, older: Video | None) -> Pausing[tuple[Steps, Analysis]]:
+    """The same with pauses, for where other calls wait."""
+    found = yield from analyse_pausing(video.name, video.tags, video.description)
     shown, text = _shown(video)
+    in_name_and_tags = [(word, counts) for word, counts in found.counts.items() if in_name_or_tags(counts)]
     optional = [
         *_tag_steps(video),
-        *(
-            _word_step(INSERT_WORD, video, word, counts)
-            for word, counts in found.counts.items()
-            if in_name_or_tags(counts)
-        ),
+        *(_word_step(INSERT_WORD, video, word, counts) for word, counts in in_name_and_tags),
         *_suggestion_steps(video),
     ]
-    removals = _removals(video, found, older, former) if older and former else []
+    yield
+    removals = (yield from _removals(video, found, older)) if older else []
     together, late = _split_by_size([*shown, *removals], MAX_BATCH_BYTES)
+    yield
     more, early = _split_by_size(optional, MAX_BATCH_BYTES - sum(map(_size, together)))
+    yield
     described = [
         _word_step(INSERT_WORD, video, word, counts)
         for word, counts in found.counts.items()
         if not in_name_or_tags(counts)
     ]
-    return Steps([*text, *early, *described], [*together, *more], late)
+    return Steps([*text, *early, *described], [*together, *more], late), found
 
 
 def steps_to_list(video: Video) -> tuple[list[Step], Analysis]:
@@ -135,7 +122,7 @@ def spelling_steps(words: Iterable[str]) -> list[Step]:
     return [(INSERT_SPELLING, (key, word)) for word in words for key in sorted(spelling_keys(word))]
 
 
-def batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
+def batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
     """Steps in batches that are not too large for a cluster."""
     batch: list[Step] = []
     size = 0
@@ -214,8 +201,9 @@ def _word_step(write: Write, video: Video, word: str, counts: int) -> Step:
     return write, ((*key, counts) if write is INSERT_WORD else key)
 
 
-def _removals(video: Video, found: Analysis, older: Video, former: Analysis) -> list[Step]:
+def _removals(video: Video, found: Analysis, older: Video) -> Pausing[list[Step]]:
     """The removal of what the older form of a video left and the new one does not overwrite."""
+    former = yield from analyse_pausing(older.name, older.tags, older.description)
     gone: list[Step] = [(DELETE_VIDEO_BY_TAG, (tag, older.video_id)) for tag in sorted(older.tags - video.tags)]
     for word, counts in former.counts.items():
         if (
@@ -224,6 +212,7 @@ def _removals(video: Video, found: Analysis, older: Video, former: Analysis) -> 
             or older.added_date != video.added_date
         ):
             gone.append(_word_step(DELETE_WORD, older, word, counts))
+    yield
     return gone
 
 

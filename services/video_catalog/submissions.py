@@ -17,9 +17,10 @@ from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
 from common.errors import Unavailable
+from common.time_slices import in_slices
 from common.timestamps import now
 from grpc_discovery import AlreadyExists, ServiceError
-from services.video_catalog.index_plan import steps_in_slices, steps_to_list
+from services.video_catalog.index_plan import steps_to_list, steps_to_write_pausing
 from services.video_catalog.repository import VideoCatalogRepository
 from services.video_catalog.spellings import Spellings
 from services.video_catalog.video import Submission, Video
@@ -83,7 +84,7 @@ class Submissions:
     async def _submit(self, submission: Submission) -> None:
         claimed = await self._claimed(submission.video_id, submission.user_id)
         video = Video(**vars(submission), added_date=claimed.added_date)
-        steps, found = await steps_in_slices(video, claimed.older)
+        steps, found = await in_slices(steps_to_write_pausing(video, claimed.older))
         try:
             await asyncio.gather(
                 self.videos.write_apart(steps.before, claimed.timestamp_us),
