@@ -47,11 +47,11 @@ class CountingDatabase:
         if kept:
             await self._database.batch(kept, timestamp_us)
 
-    async def batch_unlogged(self, steps: Sequence[tuple[Write, Values]]) -> None:
+    async def batch_unlogged(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """The batch, without the skipped writes."""
         kept = [step for step in steps if step[0] not in self._skipped]
         if kept:
-            await self._database.batch_unlogged(kept)
+            await self._database.batch_unlogged(kept, timestamp_us)
 
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """The lightweight transaction."""
