@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr, field_validator, model_validator
 
 from common.catalogue import REGISTRY_ROOT
 from common.setting_defaults import with_defaults
@@ -188,6 +188,13 @@ class CassandraSettings(Section):
         if not re.fullmatch(r"\{(\s*'[\w.-]+'\s*:\s*('[\w.-]+'|\d+)\s*,?)+\s*\}", value):
             raise ValueError("is not a CQL map such as {'class': 'SimpleStrategy', 'replication_factor': 1}")
         return value
+
+    @model_validator(mode="after")
+    def _tls_with_an_authority(self) -> Self:
+        """Without one a driver trusts either nobody or every public authority, that is, anybody who has bought a certificate."""
+        if self.enable_ssl and not self.tls.ca:
+            raise ValueError("{prefix}ENABLE_SSL needs {prefix}SSL_CERTIFICATE, the CA of Cassandra's certificate")
+        return self
 
     @property
     def contact_points(self) -> list[Address]:

@@ -52,6 +52,13 @@ async def wait_for_database(
         await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
 
+def warn_of_open_password(settings: CassandraSettings, points: list[Address]) -> None:
+    """Log it if the password for Cassandra leaves this machine without TLS: whoever can read the network, or write the registry, gets it."""
+    if settings.user and not settings.enable_ssl and not all(point.is_loopback for point in points):
+        where = "" if settings.contact_points else ", to whatever address the registry names"
+        _log.warning("the password for Cassandra goes over the network without TLS%s", where)
+
+
 async def _session(settings: CassandraSettings, points: list[Address], statements: list[Statement]) -> Database:
     database = await connect(settings, points, settings.keyspace)
     try:
@@ -60,6 +67,7 @@ async def _session(settings: CassandraSettings, points: list[Address], statement
         await database.close()
         raise
     _log.info("connected to Cassandra at %s", ", ".join(map(str, points)))
+    warn_of_open_password(settings, points)
     return database
 
 

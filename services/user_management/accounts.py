@@ -36,6 +36,10 @@ class NewUser(NamedTuple):
     email: str
     password: str
 
+    def __repr__(self) -> str:
+        """For logs and traces, so without the password."""
+        return f"NewUser({self.user_id}, {self.email!r})"
+
 
 class Accounts:
     """The users and their credentials."""

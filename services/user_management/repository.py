@@ -32,6 +32,10 @@ class CredentialsRow(NamedTuple):
         """How long ago the address was claimed."""
         return timedelta(microseconds=self.now_ms * 1000 - (self.claimed_us or 0))
 
+    def __repr__(self) -> str:
+        """For logs and traces, so without the hash."""
+        return f"CredentialsRow({self.email!r}, {self.user_id}, {self.claimed_at})"
+
 
 class UserRow(NamedTuple):
     """Who somebody is. Rows of older backends may lack any of it."""

@@ -79,6 +79,7 @@ def test_a_certificate_of_cassandra_that_is_not_used_need_not_be_there() -> None
         ("CASSANDRA_REPLICATION", "{}; DROP", "is not a CQL map"),
         ("CASSANDRA_KEYSPACE", "Bad Name", "KILLRVIDEO_CASSANDRA_KEYSPACE='Bad Name'"),
         ("ETCD", "http://etcd:2379", "KILLRVIDEO_ETCD='http://etcd:2379'"),
+        ("ENABLE_SSL", "true", "KILLRVIDEO_ENABLE_SSL needs KILLRVIDEO_SSL_CERTIFICATE"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_one_sentence_with_its_name(name: str, value: str, said: str) -> None:

@@ -500,10 +500,20 @@ class TestAddresses:
             f"{'a' * 65}@example.org",
             f"a@{'b' * 64}.org",
             f"a@{'b.' * 130}org",
+            "a\u200b@example.org",  # a space without width
+            "a\u202eb@example.org",  # writes on from right to left
+            "a\u2066b@example.org",
+            "a\u009bb@example.org",  # begins an escape code
+            "a@exam\u00adple.org",  # a hyphen that is not shown
         ],
     )
     def test_this_is_none(self, text: str) -> None:
         assert not is_email_address(text)
+
+    def test_no_text_of_a_user_holds_the_password(self) -> None:
+        user = new_user(password="very-secret-word")
+        row = CredentialsRow(user.email, "very-secret-hash", user.user_id, None)
+        assert "very-secret" not in f"{user} {user!r} {row} {row!r}"
 
     def test_a_long_text_is_judged_at_once(self) -> None:
         began = time.perf_counter()

@@ -55,3 +55,18 @@ async def test_a_caller_is_told_which_etcd_has_not_answered_yet() -> None:
         channel = discovery.channel("acme.greeter.v1.Greeter")
         with pytest.raises(grpc.aio.AioRpcError, match=r"etcd at 127\.0\.0\.1:1 has not answered yet"):
             await channel.unary_unary("/acme.greeter.v1.Greeter/Greet")(b"", timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("address", "user", "is_told"),
+    [("192.0.2.1:2379", "me", True), ("127.0.0.1:2379,[::1]:2379", "me", False), ("192.0.2.1:2379", "", False)],
+    ids=["over the network", "on this machine", "without a user"],
+)
+async def test_a_password_that_leaves_the_machine_without_tls_is_told(
+    caplog: pytest.LogCaptureFixture, address: str, user: str, is_told: bool
+) -> None:
+    given = {"etcd": address, "etcd_username": user, "etcd_password": "very-secret", "discovery": "etcd-v3"}
+    registry = await open_registry(Settings.from_environment("TEST_", {}, **given).registry)
+    await registry.close()
+    assert ("the password for etcd goes over the network without TLS" in caplog.text) is is_told
+    assert "very-secret" not in caplog.text

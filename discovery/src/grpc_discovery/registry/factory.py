@@ -33,6 +33,8 @@ async def open_registry(settings: RegistrySettings) -> Registry:
     if settings.kind == "dns":
         return Dns(settings)
     context = _tls_context(settings.etcd.tls)
+    if settings.etcd.user and not context and not all(member.is_loopback for member in settings.etcd.members):
+        _log.warning("the password for etcd goes over the network without TLS: whoever can read there can use it")
     offers_v2 = settings.kind == "etcd-v2"
     if settings.kind in ("auto", "etcd"):
         offers_v2 = await _ask_which(settings.etcd, context)
