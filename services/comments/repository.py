@@ -23,13 +23,16 @@ class VideoCommentRow(NamedTuple):
     comment: str
 
 
-class WrittenRow(NamedTuple):
-    """When a comment was written, in microseconds since 1970."""
+class StandingRow(NamedTuple):
+    """Who wrote a comment, and when, in microseconds since 1970."""
 
+    user_id: UUID
     written: int | None
 
 
-WRITTEN = Select("SELECT WRITETIME(comment) FROM comments_by_video WHERE videoid = ? AND commentid = ?", WrittenRow)
+STANDING = Select(
+    "SELECT userid, WRITETIME(comment) FROM comments_by_video WHERE videoid = ? AND commentid = ?", StandingRow
+)
 INSERT_BY_VIDEO = Write("INSERT INTO comments_by_video (videoid, commentid, userid, comment) VALUES (?, ?, ?, ?)")
 INSERT_BY_USER = Write("INSERT INTO comments_by_user (userid, commentid, videoid, comment) VALUES (?, ?, ?, ?)")
 OF_USER = Select("SELECT commentid, videoid, comment FROM comments_by_user WHERE userid = ? LIMIT ?", UserCommentRow)
@@ -52,7 +55,7 @@ OF_VIDEO_BEFORE = Select(
 )
 
 STATEMENTS = (
-    WRITTEN,
+    STANDING,
     INSERT_BY_VIDEO,
     INSERT_BY_USER,
     OF_USER,
@@ -70,11 +73,17 @@ class CommentsRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, video_id: UUID, user_id: UUID, comment_id: UUID, comment: str) -> None:
-        """Write a comment into both lists, or neither; one with the same id is overwritten, whatever the clock says that wrote it."""
-        former = await self._database.select_one(WRITTEN, video_id, comment_id)
+    async def add(self, video_id: UUID, user_id: UUID, comment_id: UUID, comment: str) -> bool:
+        """Write a comment into both lists, or neither. The user's own with the same id is overwritten, whatever the clock said that wrote it.
+
+        False, and nothing is written, when another user's comment on the video has the id: ids are public, so anybody could replace it.
+        Of two that send the same new id at the same time neither is seen.
+        """
+        standing = await self._database.select_one(STANDING, video_id, comment_id)
+        if standing and standing.user_id != user_id:
+            return False
         # At random, so that two who overwrite it at once do not get the same timestamp: each column would be that of either.
-        timestamp_us = former.written + randint(1, 999) if former and former.written else None
+        timestamp_us = standing.written + randint(1, 999) if standing and standing.written else None
         await self._database.batch(
             [
                 (INSERT_BY_VIDEO, (video_id, comment_id, user_id, comment)),
@@ -82,6 +91,7 @@ class CommentsRepository:
             ],
             timestamp_us,
         )
+        return True
 
     async def of_user(self, user_id: UUID, limit: int, start: UUID | None, after: UUID | None) -> list[UserCommentRow]:
         """Up to `limit` comments of a user, newest first: from `start` on, or behind `after`, or from the newest."""

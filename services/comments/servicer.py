@@ -7,7 +7,7 @@ from common.ids import cassandra_time_uuid_order, time_uuid_message, uuid_messag
 from common.paging import PageTokens, Parts, identifier, split_page
 from common.requests import RequestReader
 from common.timestamps import time_uuid_timestamp
-from grpc_discovery import shielded
+from grpc_discovery import AlreadyExists, shielded
 from protos import comments_pb2 as messages
 from protos.comments_pb2_grpc import CommentsServiceServicer
 from services.comments.repository import CommentsRepository
@@ -26,13 +26,14 @@ class CommentsServicer(CommentsServiceServicer):
     async def CommentOnVideo(
         self, request: messages.CommentOnVideoRequest, context: Any
     ) -> messages.CommentOnVideoResponse:
-        """Leave a comment; the same comment_id again overwrites."""
+        """Leave a comment; the same comment_id of the same user on the same video again overwrites."""
         reader = RequestReader(request)
         video_id, user_id = reader.uuid("video_id"), reader.uuid("user_id")
         comment_id = reader.time_uuid("comment_id")
         comment = reader.text("comment", MAX_CHARACTERS)
         reader.raise_if_invalid()
-        await shielded(self._repository.add(video_id, user_id, comment_id, comment))
+        if not await shielded(self._repository.add(video_id, user_id, comment_id, comment)):
+            raise AlreadyExists(f"Another user's comment has the id {comment_id}")
         return messages.CommentOnVideoResponse()
 
     async def GetUserComments(

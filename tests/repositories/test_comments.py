@@ -29,6 +29,14 @@ async def test_a_comment_is_found_by_its_video_and_by_its_user(comments: Comment
     assert await comments.of_user(user, 10, None, None) == [(comment_id, str(video), "one\ntwo 🥧")]
 
 
+async def test_a_comment_of_another_user_is_not_overwritten(comments: CommentsRepository) -> None:
+    video, user, comment_id = uuid4(), uuid4(), uuid1()
+    assert await comments.add(video, user, comment_id, "mine")
+    assert not await comments.add(video, uuid4(), comment_id, "theirs")
+    assert [row.comment for row in await comments.of_video(video, 10, None, None)] == ["mine"]
+    assert [row.comment for row in await comments.of_user(user, 10, None, None)] == ["mine"]
+
+
 async def test_the_same_id_again_overwrites(comments: CommentsRepository) -> None:
     video, user, comment_id = uuid4(), uuid4(), uuid1()
     for text in ("first", "second"):

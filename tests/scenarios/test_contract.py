@@ -124,6 +124,15 @@ class TestComments:
         assert [row.comment for row in wire.GetVideoComments(video_id=u(video_id), page_size=5).comments] == ["second"]
         assert [row.comment for row in wire.GetUserComments(user_id=u(user_id), page_size=5).comments] == ["second"]
 
+    def test_the_id_of_somebody_elses_comment_is_taken(self, wire: Wire) -> None:
+        video_id, user_id, comment_id = new_id(), new_id(), uuid.uuid1()
+        wire.CommentOnVideo(video_id=u(video_id), user_id=u(user_id), comment_id=t(comment_id), comment="mine")
+        with refused(grpc.StatusCode.ALREADY_EXISTS):
+            wire.CommentOnVideo(video_id=u(video_id), user_id=u(new_id()), comment_id=t(comment_id), comment="theirs")
+        [of_video] = wire.GetVideoComments(video_id=u(video_id), page_size=5).comments
+        [of_user] = wire.GetUserComments(user_id=u(user_id), page_size=5).comments
+        assert (of_video.user_id.value, of_video.comment, of_user.comment) == (user_id, "mine", "mine")
+
     @pytest.mark.parametrize("text", ["", "  \n\t", "x" * 5001])
     def test_a_blank_or_too_long_comment_is_invalid(self, wire: Wire, text: str) -> None:
         with refused(INVALID, "comment"):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid1, uuid4
 
 import pytest
-from grpc import aio
+from grpc import StatusCode, aio
 
 from common.database import IdText
 from common.ids import cassandra_time_uuid_order
@@ -26,8 +26,12 @@ class CommentsInADict:
     def __init__(self) -> None:
         self.comments: dict[UUID, tuple[UUID, UUID, str]] = {}
 
-    async def add(self, video_id: UUID, user_id: UUID, comment_id: UUID, comment: str) -> None:
+    async def add(self, video_id: UUID, user_id: UUID, comment_id: UUID, comment: str) -> bool:
+        kept = self.comments.get(comment_id)
+        if kept and kept[0] == video_id and kept[1] != user_id:
+            return False
         self.comments[comment_id] = (video_id, user_id, comment)
+        return True
 
     async def of_user(self, user_id: UUID, limit: int, start: UUID | None, after: UUID | None) -> list[UserCommentRow]:
         rows = [
@@ -126,6 +130,17 @@ async def test_the_same_comment_again_overwrites(stub: "CommentsServiceAsyncStub
         await stub.CommentOnVideo(comment_on(video, user, comment_id, text))
     answer = await stub.GetVideoComments(of_video(video))
     assert [comment.comment for comment in answer.comments] == ["second"]
+
+
+async def test_the_id_of_another_comment_is_refused_and_that_comment_stays(
+    stub: "CommentsServiceAsyncStub", kept: CommentsInADict
+) -> None:
+    video, user, comment_id = uuid4(), uuid4(), uuid1()
+    await stub.CommentOnVideo(comment_on(video, user, comment_id, "mine"))
+    with pytest.raises(aio.AioRpcError) as raised:
+        await stub.CommentOnVideo(comment_on(video, uuid4(), comment_id))
+    assert raised.value.code() is StatusCode.ALREADY_EXISTS
+    assert kept.comments == {comment_id: (video, user, "mine")}
 
 
 @pytest.mark.parametrize(
