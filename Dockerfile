@@ -5,12 +5,12 @@
 # Wheels are built here, so that nothing that only builds (and no cache) comes along.
 FROM python:3.11-slim AS wheels
 WORKDIR /wheels
-COPY requirements.txt .
-RUN pip wheel --no-cache-dir --disable-pip-version-check --wheel-dir . --requirement requirements.txt
+COPY requirements.txt requirements.lock ./
+RUN pip wheel --no-cache-dir --disable-pip-version-check --require-hashes --wheel-dir . --requirement requirements.lock
 # The library of discovery/, built by the pinned backend and nothing else.
-COPY requirements-dev.txt /build/
-RUN grep --extended-regexp '^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==' /build/requirements-dev.txt > /build/backend.txt \
-    && pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --requirement /build/backend.txt
+COPY requirements-dev.lock /build/
+RUN awk '/^[a-z]/ { wanted = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/ } wanted' /build/requirements-dev.lock > /build/backend.lock \
+    && pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --require-hashes --requirement /build/backend.lock
 COPY discovery /build/discovery
 RUN pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir . /build/discovery
 
@@ -18,7 +18,7 @@ RUN pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-build-is
 FROM python:3.11-slim AS source
 WORKDIR /app
 COPY . .
-RUN rm -r discovery requirements*.txt \
+RUN rm -r discovery requirements* \
     && python -m compileall -q .
 
 FROM python:3.11-slim

@@ -5,7 +5,6 @@ Interpreters are taken from PATH and from pyenv; one that this machine does not 
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,10 +13,11 @@ from importlib import metadata
 from pathlib import Path
 
 from infra.errors import InfraError
+from infra.hashes import REQUIREMENTS, pins
 from infra.layout import LOCAL, ROOT
 from infra.local import require_space
 from infra.progress import say
-from infra.setup import LIBRARY, REQUIREMENTS
+from infra.setup import LIBRARY
 
 VERSIONS = ("3.11", "3.12", "3.13")
 EXTRAS = "etcd-v2,dns,reflection,cli,uvloop"
@@ -123,8 +123,7 @@ def _environment(version: str, program: Path, wheel: Path) -> Path:
 
 def _pins() -> str:
     """The pinned versions, without the lines that name other files."""
-    lines = "\n".join(path.read_text(encoding="utf-8") for path in REQUIREMENTS).splitlines()
-    return "\n".join(sorted(line for line in lines if re.match(r"[\w.-]+==", line))) + "\n"
+    return "\n".join(sorted(pin for path in REQUIREMENTS for pin in pins(path))) + "\n"
 
 
 def _run(command: list[str]) -> None:

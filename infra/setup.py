@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 
+from infra.hashes import REQUIREMENTS, lock_of, pins
 from infra.jars import set_up_cassandra
 from infra.layout import PYTHON, ROOT, VENV
 from infra.local import one_at_a_time, require_space, write_whole
@@ -15,7 +16,7 @@ from infra.progress import Progress, say
 from infra.steps import run_step
 
 FREE_MB = 1200
-REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+LOCKS = tuple(map(lock_of, REQUIREMENTS))
 LIBRARY = ROOT / "discovery"
 _COMPLETE = VENV / "complete"
 
@@ -56,9 +57,8 @@ def set_up_environment() -> None:
 
 
 def _install() -> None:
-    """Install the pinned packages and the library into the virtual environment."""
-    pinned = sum(1 for path in REQUIREMENTS for line in path.read_text(encoding="utf-8").splitlines() if "==" in line)
-    progress = Progress("Python packages", pinned)
+    """Install the pinned packages, each file checked against its hash, and the library into the virtual environment."""
+    progress = Progress("Python packages", sum(len(pins(path)) for path in LOCKS))
 
     def follow(line: str) -> None:
         if found := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)", line):
@@ -67,8 +67,10 @@ def _install() -> None:
             progress.end("fetched, installing")
 
     install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
-    run_step([*install, "-r", str(REQUIREMENTS[-1])], "pip failed", follow)
-    # Editable, so that a change of its code takes effect at once. What it depends on, and what builds it, is among the pinned.
+    locked = [argument for path in LOCKS for argument in ("-r", str(path))]
+    run_step([*install, "--require-hashes", *locked], "pip failed", follow)
+    # In a step of its own, because a folder has no hash; editable, so that a change of its code takes effect at once. What it depends on, and
+    # what builds it, is among the pinned.
     run_step(
         [*install, "--no-deps", "--no-build-isolation", "--editable", str(LIBRARY)],
         "pip could not install the library of discovery/",
@@ -80,6 +82,6 @@ def _fingerprint_of_requirements() -> str:
     """Of all that decides what the environment holds; the library's folder too, because a checkout that was moved has it elsewhere."""
     digest = hashlib.sha256(sys.version.split()[0].rpartition(".")[0].encode())
     digest.update(str(LIBRARY).encode())
-    for path in (*REQUIREMENTS, LIBRARY / "pyproject.toml"):
+    for path in (*LOCKS, LIBRARY / "pyproject.toml"):
         digest.update(path.read_bytes())
     return digest.hexdigest() + "\n"

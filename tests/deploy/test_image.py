@@ -20,6 +20,7 @@ from common.settings import PREFIX, Settings
 from deploy import health
 from deploy.entrypoint import COMMANDS, EXAMPLE_PASSWORD
 from grpc_discovery.serving.server import bind, new_server
+from infra.hashes import pins
 from infra.layout import ROOT
 from infra.ports import free_port
 from tests.security.certificates import Authority
@@ -72,15 +73,25 @@ def test_the_final_stage_installs_from_the_wheels_alone() -> None:
     assert "requirements-dev" not in install
 
 
+def test_what_is_downloaded_is_checked_against_its_hash() -> None:
+    downloads = [
+        rest
+        for name, rest in instructions()
+        if name == "RUN" and "pip " in rest and "--no-index" not in rest and "--no-deps" not in rest
+    ]
+    assert len(downloads) == 2
+    assert all("--require-hashes" in rest and ".lock" in rest for rest in downloads)
+
+
 def test_the_library_is_built_by_the_pinned_backend_without_looking_for_another() -> None:
     built = next(
         rest for name, rest in instructions() if name == "RUN" and "pip wheel" in rest and "/discovery" in rest
     )
     assert "--no-build-isolation" in built
     assert "--no-deps" in built
-    chosen = next(rest for name, rest in instructions() if name == "RUN" and "backend.txt" in rest)
+    chosen = next(rest for name, rest in instructions() if name == "RUN" and "backend.lock" in rest)
     wanted = set(re.findall(r"[\w-]+", re.search(r"\^\((.*?)\)==", chosen)[1]))  # type: ignore[index]
-    pinned = {line.partition("==")[0] for line in (ROOT / "requirements-dev.txt").read_text().splitlines()}
+    pinned = {pin.partition("==")[0] for pin in pins(ROOT / "requirements-dev.lock")}
     assert "hatchling" in wanted
     assert wanted <= pinned
 
