@@ -103,6 +103,22 @@ def test_a_caller_finds_a_service_by_the_name_that_its_manifest_gives(known: Kno
     assert f"{known.name}={name}:{known.port}" in settings["KILLRVIDEO_DNS_NAMES"].split(";")
 
 
+@EACH_DEPLOYMENT
+def test_only_meant_callers_reach_a_pod_and_a_pod_reaches_what_it_needs(name: str) -> None:
+    objects = build(FOLDER / name)
+    (policy,) = (thing["spec"] for thing in objects if thing["kind"] == "NetworkPolicy")
+    wanted = set(policy["podSelector"]["matchLabels"].items())
+    pods = [thing["spec"]["template"] for thing in objects if thing["kind"] in ("Deployment", "Job")]
+    assert all(wanted <= labels_of(template) for template in pods)
+    (ingress,) = policy["ingress"]
+    assert ingress["from"]
+    assert [port["port"] for port in ingress["ports"]] == ["grpc"]
+    (egress,) = policy["egress"]
+    assert {port["port"] for port in egress["ports"]} == {53, 9042, 2379}
+    deployments = [thing["spec"]["template"]["spec"] for thing in objects if thing["kind"] == "Deployment"]
+    assert all([port["name"] for port in pod["containers"][0]["ports"]] == ["grpc"] for pod in deployments)
+
+
 def test_every_setting_has_the_name_of_one() -> None:
     assert set(load("dns/settings.yaml")["data"]) <= setting_names()
 
