@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from grpc_discovery.addresses import printable
 
@@ -23,8 +24,12 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line without the trace of an exception, which follows it as it is."""
+        """The line without the trace of an exception, which follows it."""
         return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """The trace in its own lines, each escaped: the text of an exception may come from outside, too."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 class JsonFormatter(logging.Formatter):

@@ -13,7 +13,7 @@ def _record(text: str, *, trace: bool = False) -> logging.LogRecord:
     raised = None
     if trace:
         try:
-            raise ValueError("why")
+            raise ValueError("why\x1b[2J")
         except ValueError:
             raised = sys.exc_info()
     return logging.LogRecord("greeter", logging.INFO, __file__, 1, "%s answered", (text,), raised)
@@ -37,7 +37,7 @@ def test_nothing_from_outside_breaks_a_line_or_drives_a_terminal(sent: str, show
 def test_a_trace_keeps_its_lines() -> None:
     lines = TextFormatter().format(_record("it", trace=True)).splitlines()
     assert lines[1] == "Traceback (most recent call last):"
-    assert lines[-1] == "ValueError: why"
+    assert lines[-1] == "ValueError: why\\x1b[2J"
 
 
 def test_json_lines_hold_time_level_logger_message_and_trace() -> None:
