@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from tests.chaos.cassandra_killed import cassandra_killed
 from tests.chaos.cassandra_node import cassandra_node
 from tests.chaos.clocks import clocks
 from tests.chaos.data_centres import two_data_centres
@@ -32,6 +33,7 @@ TRIALS: dict[str, Trial] = {
         rolling_restart,
         scaling,
         storm,
+        cassandra_killed,
         cassandra_node,
         two_data_centres,
         histories,

@@ -60,8 +60,9 @@ class Calls:
 class Writers:
     """While it is open, writes of each kind begin at their rates, however slow those before them are."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, calls: Calls, rate: float = sum(RATES.values())) -> None:
+        """`rate` is how many writes a second there are in all."""
+        self._calls, self._rate = calls, rate
         self.videos = [uuid4() for _ in range(_VIDEOS)]
         self.written: list[Written] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,7 +70,8 @@ class Writers:
 
     async def __aenter__(self) -> Self:
         """Begin to write."""
-        self._arrivals = [asyncio.create_task(self._arrive(kind, rate)) for kind, rate in RATES.items()]
+        faster = self._rate / sum(RATES.values())
+        self._arrivals = [asyncio.create_task(self._arrive(kind, rate * faster)) for kind, rate in RATES.items()]
         return self
 
     async def __aexit__(

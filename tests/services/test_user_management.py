@@ -512,7 +512,7 @@ class TestAddresses:
 
     def test_no_text_of_a_user_holds_the_password(self) -> None:
         user = new_user(password="very-secret-word")
-        row = CredentialsRow(user.email, "very-secret-hash", user.user_id, None)
+        row = CredentialsRow(user.email, "very-secret-hash", user.user_id, None, None, 0)
         assert "very-secret" not in f"{user} {user!r} {row} {row!r}"
 
     def test_a_long_text_is_judged_at_once(self) -> None:
