@@ -2,7 +2,8 @@
 
 For data that other tools loaded: an older backend, a copy of tables. The services may run meanwhile. Each video is done by itself, with the
 code of the service that writes the tables. Doing one twice changes nothing, so a rebuild that was stopped is simply run again. Entries that
-a list should not have are left: the readers check the video's row anyway.
+a list should not have are left: the readers check the video's row anyway. What is written is as old as the row it follows from, so that a
+submit at the same time wins; what somebody deleted from a list later than that (rather than truncated it) stays deleted.
 """
 
 import asyncio

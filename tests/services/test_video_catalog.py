@@ -14,6 +14,7 @@ from common.timestamps import now
 from protos import video_catalog_pb2 as messages
 from protos.common_pb2 import Uuid
 from protos.video_catalog_pb2_grpc import VideoCatalogServiceStub, add_VideoCatalogServiceServicer_to_server
+from services.video_catalog.latest import latest_videos
 from services.video_catalog.repository import LatestVideoRow, PreviewRow, Start, UserVideoRow
 from services.video_catalog.servicer import VideoCatalogServicer
 from services.video_catalog.video import Submission, Video
@@ -208,3 +209,15 @@ async def test_a_token_works_for_its_own_call_and_list_alone(stub: "VideoCatalog
         with pytest.raises(aio.AioRpcError) as error:
             await other
         assert bad_fields(error.value) == {"paging_state"}
+
+
+async def test_near_midnight_the_latest_hold_what_an_instance_wrote_whose_clock_is_ahead(
+    videos: VideosInADict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = now().replace(hour=23, minute=30)
+    monkeypatch.setattr("services.video_catalog.latest.now", lambda: late)
+    for ahead in (timedelta(), timedelta(minutes=50)):
+        video = Video(uuid4(), uuid4(), "n", "", "x", 0, "", frozenset(), added_date=late + ahead)
+        videos.videos[video.video_id] = video
+    found = await latest_videos(videos, 10, 1, None)  # type: ignore[arg-type]  # a fake
+    assert [row.added_date - late for row in found] == [timedelta(minutes=50), timedelta()]
