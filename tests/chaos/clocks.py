@@ -7,13 +7,13 @@ import asyncio
 import hashlib
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cassandra.cluster import Cluster, Session
-from grpc import aio
+from grpc import StatusCode, aio
 
 from client.stubs import STUBS, AsyncStubs
 from infra.errors import InfraError
@@ -33,7 +33,7 @@ SHIFTS = ("+0.5", "-0.5", "+1", "-1", "+3600", "-3600")
 ROUNDS = 3
 """How often something is replaced for each shift and direction."""
 
-_CALL_SECONDS = 20.0
+_CALL_SECONDS, _ATTEMPTS = 20.0, 5
 _READ_AGAIN_SECONDS = 0.2
 _WORD = "clocktrial"
 
@@ -122,7 +122,7 @@ async def _submit(on: _Instance, video_id: str, user_id: str, name: str) -> None
         description=f"about {name}text",
         you_tube_video_id="x",
     )
-    await on.stubs.video_catalog.SubmitYouTubeVideo(request, timeout=_CALL_SECONDS)
+    await _answer(on.stubs.video_catalog.SubmitYouTubeVideo, request)
 
 
 async def _replace_video(
@@ -134,21 +134,19 @@ async def _replace_video(
     name = f"{new} {_WORD}"
     for reader in readers:
         catalog = reader.stubs.video_catalog
-        row = await catalog.GetVideo(
-            video_catalog.GetVideoRequest(video_id=Uuid(value=video_id)), timeout=_CALL_SECONDS
-        )
+        row = await _answer(catalog.GetVideo, video_catalog.GetVideoRequest(video_id=Uuid(value=video_id)))
         lost["row"] += (row.name, list(row.tags), row.description) != (name, [f"{new}tag"], f"about {new}text")
         of_user = video_catalog.GetUserVideoPreviewsRequest(user_id=Uuid(value=user_id), page_size=9)
-        page = await catalog.GetUserVideoPreviews(of_user, timeout=_CALL_SECONDS)
+        page = await _answer(catalog.GetUserVideoPreviews, of_user)
         lost["user's list"] += [preview.name for preview in page.video_previews] != [name]
-        latest = await catalog.GetLatestVideoPreviews(
-            video_catalog.GetLatestVideoPreviewsRequest(page_size=1000), timeout=_CALL_SECONDS
+        latest = await _answer(
+            catalog.GetLatestVideoPreviews, video_catalog.GetLatestVideoPreviewsRequest(page_size=1000)
         )
         names = [preview.name for preview in latest.video_previews if preview.video_id.value == video_id]
         lost["latest list"] += names != [name]
         for word, expected in ((old, []), (f"{old}text", []), (new, [video_id]), (f"{new}text", [video_id])):
             query = search.SearchVideosRequest(query=word, page_size=9)
-            found = await reader.stubs.search.SearchVideos(query, timeout=_CALL_SECONDS)
+            found = await _answer(reader.stubs.search.SearchVideos, query)
             lost["words"] += [video.video_id.value for video in found.videos] != expected
     for tag, tagged in ((f"{old}tag", []), (f"{new}tag", [name])):
         rows = cql.execute("SELECT name FROM videos_by_tag WHERE tag = %s", (tag,))
@@ -162,12 +160,12 @@ async def _replace_comment(first: _Instance, second: _Instance, lost: Counter[st
     comment_id = TimeUuid(value=str(uuid.uuid1()))
     for instance, text in ((first, "first"), (second, "second")):
         request = comments.CommentOnVideoRequest(video_id=video, user_id=user, comment_id=comment_id, comment=text)
-        await instance.stubs.comments.CommentOnVideo(request, timeout=_CALL_SECONDS)
-    of_video = await first.stubs.comments.GetVideoComments(
-        comments.GetVideoCommentsRequest(video_id=video, page_size=9), timeout=_CALL_SECONDS
+        await _answer(instance.stubs.comments.CommentOnVideo, request)
+    of_video = await _answer(
+        first.stubs.comments.GetVideoComments, comments.GetVideoCommentsRequest(video_id=video, page_size=9)
     )
-    of_user = await second.stubs.comments.GetUserComments(
-        comments.GetUserCommentsRequest(user_id=user, page_size=9), timeout=_CALL_SECONDS
+    of_user = await _answer(
+        second.stubs.comments.GetUserComments, comments.GetUserCommentsRequest(user_id=user, page_size=9)
     )
     for listed in (of_video.comments, of_user.comments):
         lost["comment"] += [comment.comment for comment in listed] != ["second"]
@@ -179,12 +177,12 @@ async def _replace_hash(first: _Instance, second: _Instance, cql: Session, lost:
     request = user_management.CreateUserRequest(
         user_id=Uuid(value=user_id), first_name="a", last_name="b", email=email, password=password
     )
-    await first.stubs.user_management.CreateUser(request, timeout=_CALL_SECONDS)
+    await _answer(first.stubs.user_management.CreateUser, request)
     md5 = hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
     cql.execute("UPDATE user_credentials SET password = %s WHERE email = %s IF EXISTS", (md5, email))
     login = user_management.VerifyCredentialsRequest(email=email, password=password)
     for instance in (second, first):
-        answer = await instance.stubs.user_management.VerifyCredentials(login, timeout=_CALL_SECONDS)
+        answer = await _answer(instance.stubs.user_management.VerifyCredentials, login)
         lost["password hash"] += answer.user_id.value != user_id
     row = cql.execute("SELECT password FROM user_credentials WHERE email = %s", (email,)).one()
     lost["password hash"] += not row.password.startswith("$argon2id$")
@@ -202,8 +200,19 @@ async def _replace_list(first: _Instance, second: _Instance, lost: Counter[str])
         for reader in (submitter, first, second):
             await asyncio.sleep(_READ_AGAIN_SECONDS)  # a list is asked for again while the one before is new
             request = suggested_videos.GetRelatedVideosRequest(video_id=Uuid(value=video_id), page_size=1)
-            page = await reader.stubs.suggested_videos.GetRelatedVideos(request, timeout=_CALL_SECONDS)
+            page = await _answer(reader.stubs.suggested_videos.GetRelatedVideos, request)
             lost["suggestions"] += [video.video_id.value for video in page.videos] != [like[word]]
+
+
+async def _answer(call: Callable[..., Awaitable[Any]], request: Any) -> Any:
+    """The answer to a call that may be repeated; it is, a few times, while a busy machine has none."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await call(request, timeout=_CALL_SECONDS)
+        except aio.AioRpcError as error:
+            if error.code() not in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED):
+                raise
+    return await call(request, timeout=_CALL_SECONDS)
 
 
 def _new_word() -> str:
