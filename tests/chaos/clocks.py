@@ -33,7 +33,7 @@ SHIFTS = ("+0.5", "-0.5", "+1", "-1", "+3600", "-3600")
 ROUNDS = 3
 """How often something is replaced for each shift and direction."""
 
-_CALL_SECONDS, _ATTEMPTS = 20.0, 5
+_CALL_SECONDS, _ATTEMPTS, _PAUSE_SECONDS = 20.0, 5, 2.0
 _READ_AGAIN_SECONDS = 0.2
 _WORD = "clocktrial"
 
@@ -212,6 +212,7 @@ async def _answer(call: Callable[..., Awaitable[Any]], request: Any) -> Any:
         except aio.AioRpcError as error:
             if error.code() not in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED):
                 raise
+            await asyncio.sleep(_PAUSE_SECONDS)
     return await call(request, timeout=_CALL_SECONDS)
 
 
