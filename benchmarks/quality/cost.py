@@ -6,7 +6,7 @@ Times are those of one caller that waits for each answer, so they are of use onl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -45,6 +45,7 @@ PAGE = 10
 COMMON = 30
 QUESTION_WORDS = 12
 SUBMITS = 150
+LONG_SUBMITS = 15
 _INDEX = {INSERT_WORD, DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD}
 
 Ask = Callable[[str], Awaitable[Any]]
@@ -176,6 +177,40 @@ async def submits(database: Database, data: GeneratedData) -> str:
     return f"submit: {with_it:.1f} ms, without the index {bare:.1f} ms: it adds {with_it / bare - 1:.0%} (median of {SUBMITS})"
 
 
+async def longest_submits(database: Database, data: GeneratedData) -> list[str]:
+    """A sentence for each kind of long submit: how many times an ordinary one it takes, in time and in CPU time of this process."""
+    submissions = Submissions(VideoCatalogRepository(database))
+
+    def han(length: int) -> str:
+        return "".join(chr(data.random.randrange(0x4E00, 0x9FA0)) for _ in range(length))
+
+    kinds: dict[str, Callable[[], tuple[str, str, list[str]]]] = {
+        "ordinary": lambda: (data.text().name, data.text().description, data.text().tags),
+        "description of 20,000 Han characters": lambda: ("name", han(20_000), []),
+        "name of 1,000 Han characters": lambda: (han(1000), "", []),
+        "one word of 20,000 letters": lambda: ("name", "x" * 20_000, []),
+        "100 tags of 200 characters": lambda: (
+            "name",
+            "",
+            [" ".join(data.draw(40))[:197] + f"{n}" for n in range(100)],
+        ),
+    }
+    figures: dict[str, tuple[float, float]] = {}
+    for kind, make in kinds.items():
+        seconds, cpu = [], process_time()
+        for _ in range(LONG_SUBMITS):
+            name, description, tags = make()
+            began = perf_counter()
+            await submissions.submit(Submission(uuid4(), uuid4(), name, description, "x", 0, "//x", frozenset(tags)))
+            seconds.append(perf_counter() - began)
+        figures[kind] = median(seconds), (process_time() - cpu) / LONG_SUBMITS
+    usual = figures.pop("ordinary")
+    return [
+        f"submit, {kind}: {median_seconds / usual[0]:.1f} times an ordinary one, CPU time {cpu_seconds / usual[1]:.1f} times"
+        for kind, (median_seconds, cpu_seconds) in figures.items()
+    ]
+
+
 async def run(videos: int, ratings: int, loaded: bool, count: int) -> None:
     """Load the data (unless `loaded`), make the calls and print the tables."""
     data = GeneratedData(videos, ratings)
@@ -205,3 +240,5 @@ async def run(videos: int, ratings: int, loaded: bool, count: int) -> None:
         console.print(f"{videos:,} videos, {ratings:,} ratings")
         console.print(table)
         console.print(await submits(database, data))
+        for sentence in await longest_submits(database, data):
+            console.print(sentence)

@@ -195,9 +195,11 @@ async def test_in_takes_a_list_of_up_to_two_hundred_ids(database: Database) -> N
     assert await database.select(PAIRS_OF_MANY, [uuid4()]) == []
 
 
-async def test_a_batch_writes_all_its_steps(database: Database) -> None:
+@pytest.mark.parametrize("is_logged", [True, False])
+async def test_a_batch_writes_all_its_steps(database: Database, is_logged: bool) -> None:
     key, other = uuid4(), uuid4()
-    await database.batch([(INSERT_ITEM, (key, 1)), (INSERT_ITEM, (other, 2)), (RATE, (key, other, 4))])
+    batch = database.batch if is_logged else database.batch_unlogged
+    await batch([(INSERT_ITEM, (key, 1)), (INSERT_ITEM, (other, 2)), (RATE, (key, other, 4))])
     assert await database.select(PAIRS, key, 10) == [(key, 1)]
     assert await database.select(PAIRS, other, 10) == [(other, 2)]
 

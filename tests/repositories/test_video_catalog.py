@@ -205,10 +205,10 @@ async def test_a_submit_that_was_killed_anywhere_shows_nothing_or_all_and_is_com
 async def test_the_largest_video_is_written_in_batches_that_any_cluster_takes(
     videos: VideoCatalogRepository, submissions: Submissions, database: Database, cql: Session, letter: str
 ) -> None:
-    last = word()
+    told = word()
     one = submission(
         letter * 1000,
-        description=f"{letter * 9000} {' '.join(f'{letter}{number}' for number in range(1500))}"[:19_900] + f" {last}",
+        description=f"{told} {letter * 9000} {' '.join(f'{letter}{number}' for number in range(1500))}"[:19_900],
         tags=frozenset(f"{number:03d}{letter * 197}" for number in range(100)),
         location=letter * 1000,
     )
@@ -216,11 +216,11 @@ async def test_the_largest_video_is_written_in_batches_that_any_cluster_takes(
     video = await videos.video(one.video_id)
     assert video is not None
     assert (video.description, video.tags) == (one.description, one.tags)
-    assert await found(database, last) == [one.video_id]
+    assert await found(database, told) == [one.video_id]
     assert MAX_BATCH_BYTES < 50 * 1024
     renamed = replace(one, name="short", description="", tags=frozenset())
     await submissions.submit(renamed)
-    assert not await found(database, last)
+    assert not await found(database, told)
 
 
 async def test_videos_of_one_date_are_each_listed_once_whatever_the_page(
