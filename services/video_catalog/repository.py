@@ -13,7 +13,7 @@ from common.database import Database, IdText, Outcome, Select, WriteIf, settled
 from services.video_catalog.index_plan import WRITES, Step, batches, day_of
 from services.video_catalog.video import Video
 
-_BATCHES_AT_ONCE = 8
+_BATCHES_AT_ONCE = 4
 
 
 class VideoRow(NamedTuple):
