@@ -15,8 +15,9 @@ from discovery.tests.waiting import eventually
 from greeter_pb2 import HelloReply, HelloRequest
 from greeter_pb2_grpc import GreeterServicer, GreeterStub, add_GreeterServicer_to_server
 from grpc_discovery import Settings
-from grpc_discovery.serving.admission import MAX_BURST_CALLS
+from grpc_discovery.serving.admission import MAX_BURST_CALLS, AdmissionQueue
 from grpc_discovery.serving.server import new_server
+from grpc_discovery.tasks import cancel_and_wait, keep_running
 
 WORK_SECONDS = 0.004
 
@@ -84,3 +85,39 @@ async def test_the_probes_socket_takes_no_calls_where_calls_need_tls() -> None:
             call: Any = GreeterStub(channel).SayHello(HelloRequest(), timeout=5)
             assert await call.code() is grpc.StatusCode.PERMISSION_DENIED
         await server.stop(None)
+
+
+async def test_a_probe_that_fails_in_a_way_that_nobody_foresaw_does_not_end_the_watch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    class Channel:
+        async def __aenter__(self) -> "Channel":
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        def unary_unary(self, *_: object) -> Any:
+            async def probe(_: bytes) -> bytes:
+                asked.append(len(asked))
+                if len(asked) == 1:
+                    raise RuntimeError("nobody foresaw this")
+                return b""
+
+            return probe
+
+    monkeypatch.setattr("grpc_discovery.serving.admission.aio.insecure_channel", lambda *_, **__: Channel())
+    queue = AdmissionQueue()
+    watch = asyncio.create_task(keep_running("watch", lambda: queue.watch("unix:nowhere")))
+
+    def is_asked_again() -> bool:
+        queue.taken += 1  # somebody calls
+        return len(asked) >= 3
+
+    try:
+        await eventually(is_asked_again, 10, "it is watched again")
+        assert not queue.is_too_long
+    finally:
+        await cancel_and_wait([watch])
