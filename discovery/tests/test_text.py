@@ -15,7 +15,7 @@ import grpc_discovery
 
 LIBRARY = Path(__file__).parent.parent
 SOURCE = LIBRARY / "src" / "grpc_discovery"
-MAX_LINES, MAX_FILE, MAX_FUNCTION = 4500, 300, 45
+MAX_LINES, MAX_FILE, MAX_FUNCTION = 4700, 300, 45
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
