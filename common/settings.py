@@ -24,6 +24,7 @@ from grpc_discovery.settings import DnsSettings as LibraryDnsSettings
 from grpc_discovery.settings import EtcdSettings as LibraryEtcdSettings
 from grpc_discovery.settings import ListenSettings as LibraryListenSettings
 from grpc_discovery.settings import RegistrySettings as LibraryRegistrySettings
+from grpc_discovery.settings import ServingSettings as LibraryServingSettings
 from grpc_discovery.settings import TlsFiles
 
 PREFIX = "KILLRVIDEO_"
@@ -98,6 +99,18 @@ class RegistrySettings(LibraryRegistrySettings):
         "STATIC_SERVICES",
         "",
         "For discovery=static: `CommentsService=127.0.0.1:8101,127.0.0.1:8102;RatingsService=…`. A service left out is looked for at its own port on KILLRVIDEO_SERVICE_HOST or 127.0.0.1.",
+    )
+
+
+class ServingSettings(LibraryServingSettings):
+    """How a service takes calls."""
+
+    max_request: int = setting(
+        "MAX_REQUEST",
+        524_288,
+        "Bytes of a request; a larger one is INVALID_ARGUMENT. The largest valid one, a video with all its texts at their limits, has about 170,000.",
+        ge=1,
+        le=4_194_304,
     )
 
 
@@ -213,6 +226,7 @@ class Settings(LibrarySettings):
     listen: ListenSettings = ListenSettings()
     advertise: AdvertiseSettings = AdvertiseSettings()
     registry: RegistrySettings = RegistrySettings()
+    serving: ServingSettings = ServingSettings()
     cassandra: CassandraSettings = CassandraSettings()
     paging_key: str = setting(
         "PAGING_KEY",

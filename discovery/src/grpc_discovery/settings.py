@@ -224,6 +224,8 @@ class ServingSettings(Section):
 
     max_calls: int = setting("MAX_CALLS", 512, ge=1)
     """Calls that one process works on at once; beyond it RESOURCE_EXHAUSTED."""
+    max_request: int = setting("MAX_REQUEST", 4_194_304, ge=1, le=4_194_304)
+    """Bytes of a request; a larger one is INVALID_ARGUMENT. gRPC itself refuses one above 4 MiB, with RESOURCE_EXHAUSTED."""
     slow_call: float = setting("SLOW_CALL", 1.0, gt=0)
     """Seconds after which a call is logged as slow."""
     drain: float = setting("DRAIN", 6.0, gt=0, le=600)

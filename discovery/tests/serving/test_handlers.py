@@ -62,7 +62,9 @@ class Served:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    server, interceptor = new_server(Settings.from_environment("TEST_", {}, slow_call=0.01), "greeter")
+    server, interceptor = new_server(
+        Settings.from_environment("TEST_", {}, slow_call=0.01, max_request=1000), "greeter"
+    )
     greeter = Greeter()
     add_GreeterServicer_to_server(greeter, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -85,6 +87,16 @@ async def test_a_message_of_a_stream_that_is_none_is_an_invalid_argument(served:
     if call == "Chat":
         assert await made.read(), "what came before is answered"
     assert await made.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_message_that_is_larger_than_the_setting_is_not_read(served: Served) -> None:
+    call = served.stub.SayHello(HelloRequest(name="a" * 997), timeout=5)
+    assert await call.code() is grpc.StatusCode.OK, "1,000 bytes with what goes before the text"
+    call = served.stub.SayHello(HelloRequest(name="a" * 998), timeout=5)
+    assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await call.details() == "request has 1,001 bytes; at most 1,000 are taken"
+    chat = served.stub.GreetTogether(iter([HelloRequest(name="a"), HelloRequest(name="a" * 998)]), timeout=5)
+    assert await chat.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_call_that_the_servicer_does_not_have_is_unimplemented(served: Served) -> None:

@@ -51,6 +51,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         """Calls that are worked on now; a stream is one call from its begin to its end."""
         self.loop_monitor = LoopMonitor(is_idle=lambda: not self.under_way)
         self._max_calls, self._slow_seconds = settings.serving.max_calls, settings.serving.slow_call
+        self._max_request = settings.serving.max_request
         self._domain, self._log_all = domain, settings.logs.level == "debug"
         self._wrapped: dict[str, Any] = {}
         self._shed, self._last_shed_log = 0, -inf
@@ -75,7 +76,8 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         is_left_out = method.startswith(_LEFT_OUT)
         if is_left_out and not self.queue.socket_is_closed_to_calls:
             return handler
-        handle, reader, streams = coroutine_of(method, handler), _reader(handler), handler.request_streaming
+        handle, streams = coroutine_of(method, handler), handler.request_streaming
+        reader = _reader(handler, self._max_request)
         # gRPC reads each message of a stream when the handler asks for it, so what a bad one raises comes up through the handler.
         read = None if streams else reader
         if is_left_out:
@@ -230,11 +232,16 @@ async def _unimplemented(_request: Any, context: Any) -> None:
     await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not implemented!")
 
 
-def _reader(handler: Any) -> Callable[[Any], Any] | None:
-    """What makes a message of what was sent, with an error of ours. Read by gRPC, a bad one would be UNKNOWN with an exception's words."""
+def _reader(handler: Any, max_bytes: int) -> Callable[[Any], Any] | None:
+    """What makes a message of what was sent, with an error of ours. Read by gRPC, a bad one would be UNKNOWN with an exception's words.
+
+    One of more than `max_bytes` is not read.
+    """
     deserializer = handler.request_deserializer
 
     def read(sent: bytes) -> Any:
+        if len(sent) > max_bytes:
+            raise InvalidArgument({"request": f"has {len(sent):,} bytes; at most {max_bytes:,} are taken"})
         try:
             return deserializer(sent)
         except DecodeError:
