@@ -16,7 +16,7 @@ from hypothesis import settings
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
 
-WITH_PROCESSES = ("chaos", "database", "processes", "repositories", "scenarios", "schema", "security")
+WITH_PROCESSES = ("chaos", "database", "fuzz", "processes", "repositories", "scenarios", "schema", "security")
 """Folders whose tests all carry the mark."""
 
 FAST = "not processes"

@@ -61,7 +61,7 @@ async def test_the_largest_valid_request_is_taken_and_a_larger_one_is_refused_be
     submitted = Submitted()
     servicer = video_catalog.VideoCatalogServicer(submitted, "key", 30)  # type: ignore[arg-type]  # a fake
     async with serving(servicer, add_VideoCatalogServiceServicer_to_server) as channel:
-        stub: VideoCatalogServiceAsyncStub = VideoCatalogServiceStub(channel)  # type: ignore[assignment]  # its async form
+        stub: VideoCatalogServiceAsyncStub = VideoCatalogServiceStub(channel)
         request = largest_submission()
         assert request.ByteSize() < MAX_REQUEST / 2
         await stub.SubmitYouTubeVideo(request, timeout=10)
