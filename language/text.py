@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator
 # PyStemmer ships no type information.
 import Stemmer  # type: ignore[import-untyped,unused-ignore]
 
-# Snowball's second English stemmer ("Porter 2", snowballstem.org/algorithms/english). One per process: it caches what it has stemmed.
-_stemmer = Stemmer.Stemmer("english")
+# Snowball's second English stemmer ("Porter 2", snowballstem.org/algorithms/english). Without its cache of 10,000 words, which counts words and
+# not bytes (a word may have 20,000 letters): a stem costs half a microsecond more, and language/word_index.py remembers the usual ones.
+_stemmer = Stemmer.Stemmer("english", 0)
 
 # Words too common in English to tell one video from another. Apostrophes part words, so what they leave behind ("don", "t", "ll") is here too.
 STOP_WORDS = frozenset(

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from language.text import MAX_KNOWN_CHARACTERS, _separators, words
+from language.text import MAX_KNOWN_CHARACTERS, _separators, stems, words
 from language.word_index import analyse
 from services.search.repository import SampleRow
 from services.search.statistics import estimated
@@ -15,6 +15,12 @@ from services.suggested_videos.repository import RatingRow
 from services.video_catalog.spellings import MAX_REMEMBERED, _RecentlyWritten
 
 MB = 1_000_000
+
+
+def resident() -> int:
+    """Bytes of this process in memory: tracemalloc does not see what a library in C holds by itself."""
+    with open("/proc/self/statm", encoding="ascii") as pages:
+        return int(pages.read().split()[1]) * 4096
 
 
 class Growth:
@@ -51,6 +57,14 @@ def test_words_of_usual_length_are_remembered_within_a_bound(growth: Growth) -> 
             ),
         )
     assert growth() < 25 * MB
+
+
+def test_long_words_are_not_remembered_by_the_stemmer() -> None:
+    stems([f"{number:05}".ljust(20_000, "x") for number in range(50)])
+    before = resident()
+    for number in range(2000):
+        stems([f"q{number:05}".ljust(20_000, "x")])
+    assert resident() - before < 10 * MB
 
 
 def test_characters_are_remembered_within_a_bound(growth: Growth) -> None:
