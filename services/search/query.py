@@ -84,6 +84,7 @@ class Plan(NamedTuple):
         except (TypeError, RecursionError) as error:
             raise ValueError(f"is no plan: {error}") from error
         plan._require_bounds()
+        "".join(plan.terms).encode()  # an escape of JSON may be half a character, which is no text: UnicodeEncodeError is a ValueError
         return plan
 
     def _require_bounds(self) -> None:
