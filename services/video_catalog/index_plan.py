@@ -53,6 +53,8 @@ INSERT_VIDEO_BY_TAG = Write(
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 DELETE_VIDEO_BY_TAG = Write("DELETE FROM videos_by_tag WHERE tag = ? AND videoid = ?")
+INSERT_NEWEST_BY_TAG = Write("INSERT INTO newest_videos_by_tag (tag, added_date, videoid, userid) VALUES (?, ?, ?, ?)")
+DELETE_NEWEST_BY_TAG = Write("DELETE FROM newest_videos_by_tag WHERE tag = ? AND added_date = ? AND videoid = ?")
 INSERT_TAG_BY_LETTER = Write("INSERT INTO tags_by_letter (first_letter, tag) VALUES (?, ?)")
 INSERT_WORD = Write("INSERT INTO video_words (word, weight, added_ms, videoid, counts) VALUES (?, ?, ?, ?, ?)")
 DELETE_WORD = Write("DELETE FROM video_words WHERE word = ? AND weight = ? AND added_ms = ? AND videoid = ?")
@@ -67,6 +69,8 @@ WRITES = (
     INSERT_LATEST_VIDEO,
     INSERT_VIDEO_BY_TAG,
     DELETE_VIDEO_BY_TAG,
+    INSERT_NEWEST_BY_TAG,
+    DELETE_NEWEST_BY_TAG,
     INSERT_TAG_BY_LETTER,
     INSERT_WORD,
     DELETE_WORD,
@@ -188,6 +192,7 @@ def _tag_steps(video: Video) -> Iterator[Step]:
                 video.added_date,
             ),
         )
+        yield INSERT_NEWEST_BY_TAG, (tag, video.added_date, video.video_id, video.user_id)
         yield INSERT_TAG_BY_LETTER, (tag[0], tag)
 
 
@@ -205,6 +210,8 @@ def _removals(video: Video, found: Analysis, older: Video) -> Pausing[list[Step]
     """The removal of what the older form of a video left and the new one does not overwrite."""
     former = yield from analyse_pausing(older.name, older.tags, older.description)
     gone: list[Step] = [(DELETE_VIDEO_BY_TAG, (tag, older.video_id)) for tag in sorted(older.tags - video.tags)]
+    moved = older.tags if older.added_date != video.added_date else older.tags - video.tags
+    gone += [(DELETE_NEWEST_BY_TAG, (tag, older.added_date, older.video_id)) for tag in sorted(moved)]
     for word, counts in former.counts.items():
         if (
             word not in found.counts

@@ -126,11 +126,21 @@ async def test_submitting_again_keeps_date_and_place_and_leaves_nothing_of_the_o
     assert (after.name, after.tags, after.added_date) == (new, frozenset({"kept"}), before.added_date)
     assert set(dates(cql, one.video_id, one.user_id)) == {before.added_date}
     assert not list(cql.execute("SELECT videoid FROM videos_by_tag WHERE tag = %s", (tag,)))
+    assert not list(cql.execute("SELECT videoid FROM newest_videos_by_tag WHERE tag = %s", (tag,)))
     for gone in (old, tag):
         assert not list(cql.execute("SELECT videoid FROM video_words WHERE word = %s", (gone,)))
         assert not await found(database, gone)
         assert not await Suggester(SearchRepository(database)).suggest(gone, 5)
     assert await found(database, new) == [one.video_id]
+
+
+async def test_the_newest_videos_of_a_tag_are_its_first_rows(submissions: Submissions, cql: Session) -> None:
+    tag, submitted = word(), [submission() for _ in range(5)]
+    for each in submitted:
+        await submissions.submit(replace(each, tags=frozenset({tag})))
+    await submissions.submit(replace(submitted[3], name="again", tags=frozenset({tag})))
+    rows = cql.execute("SELECT videoid, userid FROM newest_videos_by_tag WHERE tag = %s LIMIT 3", (tag,))
+    assert [tuple(row) for row in rows] == [(each.video_id, each.user_id) for each in submitted[:1:-1]]
 
 
 async def test_of_several_forms_submitted_at_once_only_the_last_leaves_traces(

@@ -67,6 +67,7 @@ def loaded(session: Session, own_settings: Settings) -> Loaded:
         "user_videos",
         "latest_videos",
         "videos_by_tag",
+        "newest_videos_by_tag",
         "tags_by_letter",
         "video_words",
         "video_ratings_by_user",
@@ -89,6 +90,8 @@ def assert_rebuilt(session: Session, loaded: Loaded) -> None:
     for tag in ("hot rocks", "geology"):
         tagged = session.execute("SELECT videoid FROM videos_by_tag WHERE tag = %s", [tag])
         assert {row.videoid for row in tagged} == set(loaded.videos)
+        newest = session.execute("SELECT videoid FROM newest_videos_by_tag WHERE tag = %s", [tag])
+        assert [row.videoid for row in newest] == newest_first
     letters = session.execute("SELECT tag FROM tags_by_letter WHERE first_letter = 'h'")
     assert [row.tag for row in letters] == ["hot rocks"]
     words = session.execute("SELECT word, videoid FROM video_words").all()
