@@ -2,8 +2,9 @@
 
 from language.text import is_unspaced
 
-# A word is compared by its first letters only: that is selective enough, and what a word costs in the index stays bounded.
-SPELLING_PREFIX = 6
+# Of a long word the beginning is compared: what a word costs in the index stays bounded. It is long enough that few words share a key, even
+# among a million: those that have all of these letters, or have them with one letter more.
+SPELLING_PREFIX = 12
 MIN_SPELLING = 3
 MAX_SPELLING = 40
 

@@ -1,9 +1,9 @@
 """`python -m schema rebuild`: rewrites the tables that follow from others, from the videos and the ratings.
 
 For data that other tools loaded: an older backend, a copy of tables. The services may run meanwhile. Each video is done by itself, with the
-code of the service that writes the tables. Doing one twice changes nothing, so a rebuild that was stopped is simply run again. Entries that
-a list should not have are left: the readers check the video's row anyway. What is written is as old as the row it follows from, so that a
-submit at the same time wins; what somebody deleted from a list later than that (rather than truncated it) stays deleted.
+code of the service that writes the tables. Doing one twice changes nothing, so a rebuild that was stopped is simply run again. What is
+written is as old as the row it follows from, so that a submit at the same time wins; what somebody deleted from a list later than that (rather
+than truncated it) stays deleted. At the end, postings of words and rows of tags that no video stands behind are removed.
 """
 
 import asyncio
@@ -22,10 +22,12 @@ from schema.upgrade import wait_for_cassandra
 from services.ratings import repository as ratings
 from services.ratings.tally import Tally
 from services.video_catalog import repository as video_catalog
+from services.video_catalog import stale_entries
 from services.video_catalog.submissions import Submissions
 
 _AT_ONCE = 16
 _CHUNK = 500
+_ENTRIES_BETWEEN_REPORTS = 100_000
 _RETRY_SECONDS = (0.5, 2.0)
 
 _log = logging.getLogger(__name__)
@@ -58,7 +60,13 @@ async def rebuild(settings: Settings, contact_points: list[Address]) -> None:
     database = await wait_for_cassandra(settings, contact_points, settings.cassandra.keyspace)
     patience = _Patience(contact_points)
     try:
-        statements = (*_VIDEOS, *_RATED_VIDEOS, *video_catalog.STATEMENTS, *ratings.STATEMENTS)
+        statements = (
+            *_VIDEOS,
+            *_RATED_VIDEOS,
+            *video_catalog.STATEMENTS,
+            *ratings.STATEMENTS,
+            *stale_entries.STATEMENTS,
+        )
         await patience.complete(partial(database.prepare, statements))
         await _for_each(
             database, patience, _VIDEOS, "videos", Submissions(video_catalog.VideoCatalogRepository(database)).restore
@@ -66,8 +74,22 @@ async def rebuild(settings: Settings, contact_points: list[Address]) -> None:
         await _for_each(
             database, patience, _RATED_VIDEOS, "rated videos", Tally(ratings.RatingsRepository(database)).restore
         )
+        removed = await patience.complete(partial(stale_entries.remove_stale_entries, database, _Report()))
+        _log.info("%d entries of words and tags that no video stands behind were removed", removed)
     finally:
         await database.close()
+
+
+class _Report:
+    """Logs how many entries were looked at, now and then."""
+
+    def __init__(self) -> None:
+        self._next = _ENTRIES_BETWEEN_REPORTS
+
+    def __call__(self, read: int) -> None:
+        if read >= self._next:
+            self._next = read + _ENTRIES_BETWEEN_REPORTS
+            _log.info("%d entries of words and tags looked at", read)
 
 
 class _Patience:

@@ -35,7 +35,7 @@ from services.suggested_videos.list_repository import ListRepository
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import STATEMENTS as SUGGESTED_STATEMENTS
 from services.suggested_videos.repository import SuggestedVideosRepository
-from services.video_catalog.index_plan import DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD, INSERT_WORD
+from services.video_catalog.index_plan import DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_TERM, INSERT_WORD
 from services.video_catalog.repository import STATEMENTS as CATALOG_STATEMENTS
 from services.video_catalog.repository import VideoCatalogRepository
 from services.video_catalog.submissions import Submissions
@@ -46,7 +46,7 @@ COMMON = 30
 QUESTION_WORDS = 12
 SUBMITS = 150
 LONG_SUBMITS = 15
-_INDEX = {INSERT_WORD, DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_WORD}
+_INDEX = {INSERT_WORD, DELETE_WORD, INSERT_SPELLING, INSERT_SUGGESTED_TERM}
 
 Ask = Callable[[str], Awaitable[Any]]
 

@@ -21,7 +21,9 @@ MAX_WORDS = 40
 MAX_ROWS = 3000
 MIN_ROWS_OF_A_WORD, MAX_ROWS_OF_A_WORD = 200, 2000
 
-MAX_ROWS_OF_A_SPELLING_KEY = 50
+MAX_ROWS_OF_A_SPELLING_KEY = 350
+"""All that 26 letters can put under a key of 12 letters: the key itself, and with one letter more at any of 13 places."""
+
 MAX_MEANT, MAX_MEANT_IN_ALL = 24, 48
 MAX_ROWS_WHEN_MEANT = 400
 MAX_ALTERNATIVES = 6
@@ -84,7 +86,9 @@ class Plan(NamedTuple):
         except (TypeError, RecursionError) as error:
             raise ValueError(f"is no plan: {error}") from error
         plan._require_bounds()
-        "".join(plan.terms).encode()  # an escape of JSON may be half a character, which is no text: UnicodeEncodeError is a ValueError
+        "".join(
+            plan.terms
+        ).encode()  # an escape of JSON may be half a character, which is no text: UnicodeEncodeError is a ValueError
         return plan
 
     def _require_bounds(self) -> None:

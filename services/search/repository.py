@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select
+from language.beginnings import MAX_BEGINNING, beginning_of
 from language.spelling import spelling_keys
 
 
@@ -26,6 +27,12 @@ class TermRow(NamedTuple):
 
     term: str
     video_id: UUID
+
+
+class BeginningRow(NamedTuple):
+    """With which characters words and tags begin."""
+
+    beginning: str
 
 
 class WordRow(NamedTuple):
@@ -65,15 +72,19 @@ class SampleRow(NamedTuple):
 
 
 MAX_IDS_AT_ONCE = 100
+BEGINNINGS_AT_ONCE = 4
 LAST_CHARACTER = "\U0010ffff"
 
 POSTINGS = Select("SELECT videoid, added_ms, counts FROM video_words WHERE word = ? LIMIT ?", Posting)
-SPELLINGS = Select("SELECT word FROM word_spellings WHERE key IN ? PER PARTITION LIMIT ?", WordRow)
+SPELLINGS = Select("SELECT word FROM spellings_by_key WHERE key IN ? PER PARTITION LIMIT ?", WordRow)
 TERMS = Select(
-    "SELECT term, videoid FROM suggested_words WHERE first_letter = ? AND term >= ? AND term <= ? LIMIT ?", TermRow
+    "SELECT term, videoid FROM suggested_terms WHERE beginning = ? AND term >= ? AND term <= ? LIMIT ?", TermRow
 )
 TERMS_AFTER = Select(
-    "SELECT term, videoid FROM suggested_words WHERE first_letter = ? AND term > ? AND term <= ? LIMIT ?", TermRow
+    "SELECT term, videoid FROM suggested_terms WHERE beginning = ? AND term > ? AND term <= ? LIMIT ?", TermRow
+)
+BEGINNINGS = Select(
+    "SELECT beginning FROM suggested_beginnings WHERE first_letter = ? AND beginning >= ? LIMIT ?", BeginningRow
 )
 VIDEOS = Select(
     "SELECT videoid, added_date, name, preview_image_location, userid, description, tags FROM videos WHERE videoid IN ?",
@@ -82,7 +93,7 @@ VIDEOS = Select(
 NAMES = Select("SELECT videoid, userid, name, tags FROM videos WHERE videoid IN ?", NamedRow)
 SAMPLE = Select("SELECT token(videoid), name, tags, description FROM videos LIMIT ?", SampleRow)
 
-STATEMENTS = (POSTINGS, SPELLINGS, TERMS, TERMS_AFTER, VIDEOS, NAMES, SAMPLE)
+STATEMENTS = (POSTINGS, SPELLINGS, TERMS, TERMS_AFTER, BEGINNINGS, VIDEOS, NAMES, SAMPLE)
 
 
 class SearchRepository:
@@ -102,8 +113,25 @@ class SearchRepository:
 
     async def terms(self, beginning: str, after: str | None, limit: int) -> list[TermRow]:
         """Up to `limit` words and tags that begin with `beginning`, in the order of their code points, behind `after`."""
+        if len(beginning) >= MAX_BEGINNING:
+            return await self._terms_of(beginning_of(beginning), beginning, after, limit)
+        # Each of these has at least one, so no more are read than rows are wanted.
+        rows = await self._database.select(BEGINNINGS, beginning, beginning_of(after or beginning), limit + 1)
+        found: list[TermRow] = []
+        for start in range(0, len(rows), BEGINNINGS_AT_ONCE):
+            some = rows[start : start + BEGINNINGS_AT_ONCE]
+            missing = limit - len(found)
+            for terms in await asyncio.gather(
+                *(self._terms_of(row.beginning, beginning, after, missing) for row in some)
+            ):
+                found += terms
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    async def _terms_of(self, partition: str, beginning: str, after: str | None, limit: int) -> list[TermRow]:
         statement, start = (TERMS, beginning) if after is None else (TERMS_AFTER, after)
-        return await self._database.select(statement, beginning[0], start, beginning + LAST_CHARACTER, limit)
+        return await self._database.select(statement, partition, start, beginning + LAST_CHARACTER, limit)
 
     async def videos(self, video_ids: Sequence[UUID]) -> dict[UUID, VideoRow]:
         """Those of the videos that there are."""

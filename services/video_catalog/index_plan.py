@@ -14,6 +14,7 @@ from typing import NamedTuple
 from common.database import Values, Write
 from common.time_slices import Pausing, at_once
 from common.timestamps import to_ms
+from language.beginnings import beginning_of
 from language.spelling import spelling_keys
 from language.word_index import Analysis, analyse_pausing, in_name_or_tags, suggested_terms, weight
 from services.video_catalog.video import Video
@@ -58,8 +59,9 @@ DELETE_NEWEST_BY_TAG = Write("DELETE FROM newest_videos_by_tag WHERE tag = ? AND
 INSERT_TAG_BY_LETTER = Write("INSERT INTO tags_by_letter (first_letter, tag) VALUES (?, ?)")
 INSERT_WORD = Write("INSERT INTO video_words (word, weight, added_ms, videoid, counts) VALUES (?, ?, ?, ?, ?)")
 DELETE_WORD = Write("DELETE FROM video_words WHERE word = ? AND weight = ? AND added_ms = ? AND videoid = ?")
-INSERT_SPELLING = Write("INSERT INTO word_spellings (key, word) VALUES (?, ?)")
-INSERT_SUGGESTED_WORD = Write("INSERT INTO suggested_words (first_letter, term, videoid) VALUES (?, ?, ?)")
+INSERT_SPELLING = Write("INSERT INTO spellings_by_key (key, word) VALUES (?, ?)")
+INSERT_SUGGESTED_TERM = Write("INSERT INTO suggested_terms (beginning, term, videoid) VALUES (?, ?, ?)")
+INSERT_BEGINNING = Write("INSERT INTO suggested_beginnings (first_letter, beginning) VALUES (?, ?)")
 
 WRITES = (
     INSERT_VIDEO,
@@ -75,7 +77,8 @@ WRITES = (
     INSERT_WORD,
     DELETE_WORD,
     INSERT_SPELLING,
-    INSERT_SUGGESTED_WORD,
+    INSERT_SUGGESTED_TERM,
+    INSERT_BEGINNING,
 )
 
 
@@ -197,8 +200,11 @@ def _tag_steps(video: Video) -> Iterator[Step]:
 
 
 def _suggestion_steps(video: Video) -> Iterator[Step]:
-    for term in sorted(suggested_terms(video.name, video.tags)):
-        yield INSERT_SUGGESTED_WORD, (term[0], term, video.video_id)
+    terms = sorted(suggested_terms(video.name, video.tags))
+    for term in terms:
+        yield INSERT_SUGGESTED_TERM, (beginning_of(term), term, video.video_id)
+    for beginning in sorted(set(map(beginning_of, terms))):
+        yield INSERT_BEGINNING, (beginning[0], beginning)
 
 
 def _word_step(write: Write, video: Video, word: str, counts: int) -> Step:

@@ -9,7 +9,7 @@ from language.spelling import has_spelling, one_edit_apart, spelling_keys
 LETTERS = "abcdeé"
 
 
-@given(st.text(alphabet=LETTERS, max_size=10), st.data())
+@given(st.text(alphabet=LETTERS, max_size=18), st.data())
 def test_one_edit_is_seen_and_found_by_a_common_key(word: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(word)))
     letter = data.draw(st.sampled_from(LETTERS))

@@ -20,7 +20,7 @@ from services.search.repository import STATEMENTS as SEARCH_STATEMENTS
 from services.search.repository import SearchRepository
 from services.search.results import results
 from services.search.suggestions import Suggester
-from services.video_catalog.index_plan import MAX_BATCH_BYTES, Step
+from services.video_catalog.index_plan import MAX_BATCH_BYTES, Step, spelling_steps
 from services.video_catalog.latest import latest_videos
 from services.video_catalog.repository import STATEMENTS, ListKey, Start, VideoCatalogRepository
 from services.video_catalog.submissions import Submissions
@@ -315,8 +315,9 @@ async def test_everything_is_restored_from_the_row_alone(
     await submissions.submit(one)
     for table in (
         "video_words",
-        "word_spellings",
-        "suggested_words",
+        "spellings_by_key",
+        "suggested_terms",
+        "suggested_beginnings",
         "videos_by_tag",
         "tags_by_letter",
         "user_videos",
@@ -468,6 +469,38 @@ async def test_a_claim_that_a_crash_left_is_taken_over_with_its_date(
     await submissions.submit(one)
     assert set(dates(cql, one.video_id, one.user_id)) == {date}
     assert not list(cql.execute("SELECT claim FROM video_claims WHERE videoid = %s", (one.video_id,)))
+
+
+async def test_suggestions_for_one_letter_come_from_all_beginnings_in_order(
+    submissions: Submissions, database: Database, cql: Session
+) -> None:
+    for table in ("suggested_terms", "suggested_beginnings", "videos"):
+        cql.execute(f"TRUNCATE {table}")
+    second = [chr(ord("a") + number) for number in range(20)]
+    names = [f"q{letter}{rest}" for letter in second for rest in ("zz", "ab")]
+    await submissions.submit(submission(" ".join(names[:20])))
+    await submissions.submit(submission(" ".join(names[20:]), tags=frozenset({"q", "q tag", "r"})))
+    suggester, expected = Suggester(SearchRepository(database)), sorted(["q", "q tag", *names])
+    for limit in (1, 7, 41, 42, 100):
+        assert await suggester.suggest("Q", limit) == expected[:limit]
+    assert await suggester.suggest("qc", 5) == ["qcab", "qczz"]
+    assert await suggester.suggest("qcz", 5) == ["qczz"]
+
+
+async def test_ten_thousand_misspelt_words_do_not_hide_the_right_one(
+    submissions: Submissions, videos: VideoCatalogRepository, database: Database
+) -> None:
+    right = word()
+    one = submission(right)
+    await submissions.submit(one)
+    # They begin as the right word does, and come before it in the alphabet.
+    junk = [f"{right[:6]}{first}{rest:03x}".translate(_NO_DIGITS) for first in "abcdefghij" for rest in range(1000)]
+    await asyncio.gather(*(videos.write_apart(spelling_steps(junk[start::8])) for start in range(8)))
+    for typed in (right[:3] + right[4:], right[:-1], right[0] + "z" + right[1:]):
+        assert await found(database, typed) == [one.video_id]
+
+
+_NO_DIGITS = str.maketrans("0123456789", "qrstuvwxyz")
 
 
 async def test_a_row_that_is_only_half_a_video_is_none(

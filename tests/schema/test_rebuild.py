@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -117,6 +118,30 @@ def test_lists_tags_words_and_totals_follow_and_a_second_run_adds_nothing(
     run_module("schema", "rebuild", environment=own_environment, folder=tmp_path)
     assert_rebuilt(session, loaded)
     assert len(session.execute("SELECT word FROM video_words").all()) == words
+
+
+def test_entries_that_no_video_stands_behind_are_removed_unless_they_are_young(
+    session: Session, own_environment: dict[str, str], loaded: Loaded, tmp_path: Path
+) -> None:
+    run_module("schema", "rebuild", environment=own_environment, folder=tmp_path)
+    right = set(session.execute("SELECT word, weight, added_ms, videoid FROM video_words").all())
+    tagged = set(session.execute("SELECT tag, added_date, videoid FROM newest_videos_by_tag").all())
+    kept, added_ms, hour_ago = next(iter(loaded.videos)), next(iter(right)).added_ms, int((time() - 3600) * 1_000_000)
+    posting = "INSERT INTO video_words (word, weight, added_ms, videoid, counts) VALUES (%s, 50, %s, %s, 0)"
+    old = f"{posting} USING TIMESTAMP {hour_ago}"
+    session.execute(old, ["gone", added_ms, uuid4()])  # of a video that is gone
+    session.execute(old, ["lost", added_ms, kept])  # a word that the video lost
+    session.execute(old, ["volcano", 1, kept])  # of a former submission
+    row = "INSERT INTO newest_videos_by_tag (tag, added_date, videoid, userid) VALUES (%s, %s, %s, %s) USING TIMESTAMP"
+    session.execute(f"{row} {hour_ago}", ["geology", loaded.added, uuid4(), loaded.user])
+    session.execute(f"{row} {hour_ago}", ["lost", loaded.added, kept, loaded.user])
+    session.execute(posting, ["young", added_ms, young := uuid4()])  # a submit is about to write its row
+    text = run_module("schema", "rebuild", environment=own_environment, folder=tmp_path)
+    assert "5 entries of words and tags that no video stands behind were removed" in text
+    left = set(session.execute("SELECT word, weight, added_ms, videoid FROM video_words").all())
+    assert left - right == {("young", 50, added_ms, young)}
+    assert right <= left
+    assert set(session.execute("SELECT tag, added_date, videoid FROM newest_videos_by_tag").all()) == tagged
 
 
 def test_a_rebuild_killed_in_the_middle_is_finished_by_the_next(

@@ -11,7 +11,7 @@ from language.spelling import spelling_keys
 from services.search.repository import NamedRow, Posting, SampleRow, TermRow, VideoRow
 from services.video_catalog.index_plan import (
     DELETE_WORD,
-    INSERT_SUGGESTED_WORD,
+    INSERT_SUGGESTED_TERM,
     INSERT_WORD,
     spelling_steps,
     steps_to_write,
@@ -42,7 +42,7 @@ class WordTables:
                 self._postings[values[0]] = [
                     each for each in self._postings[values[0]] if each[:3] != (-values[1], -values[2], values[3])
                 ]
-            elif statement is INSERT_SUGGESTED_WORD:
+            elif statement is INSERT_SUGGESTED_TERM:
                 self._terms[values[1]] = values[2]
         for _, (key, word) in spelling_steps(found.shown_spellings | found.other_spellings):
             self._spellings[key].add(word)
