@@ -14,19 +14,18 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
-from common.ids import NIL
 from common.timestamps import now
 from grpc_discovery import start_shielded
-from services.suggested_videos.list_repository import ListName, ListRepository, ListRow
+from services.suggested_videos.list_repository import POPULAR, ListName, ListRepository, ListRow
 from services.suggested_videos.ranked_list import RankedList
 from services.suggested_videos.repository import PreviewRow, SuggestedVideosRepository
 
 RELATED, SUGGESTED = "related", "suggested"
-POPULAR = ListName("popular", NIL)
 
-# A short list is cheap to make, and in a small catalogue each new video may belong into it.
-_SHORT, _SHORT_LIVES = 50, timedelta(seconds=1)
-_POPULAR_LIVES = timedelta(seconds=2)
+# A short list is cheap to make, and in a small catalogue each new video may belong into it. So it is made again after a second, and as long as
+# it comes out as before, after twice the time, up to ten seconds.
+_SHORT, _MIN_LIFE, _MAX_SHORT_LIFE = 50, timedelta(seconds=1), timedelta(seconds=10)
+_POPULAR_LIFE, _SHORT_POPULAR_LIFE = timedelta(seconds=5), timedelta(seconds=2)
 _REFRESHED_AFTER = timedelta(minutes=10)
 _CLOCKS_DIFFER = timedelta(seconds=5)
 """A list from later than this, by our own clock, was made by an instance whose clock differs: nobody knows how old it is."""
@@ -89,35 +88,44 @@ class ListKeeper:
     async def first_page(
         self, name: ListName, fingerprint: str, kept: ListRow | None, make: Make, request: PageRequest
     ) -> Page:
-        """The first page of the list that is kept (None: that one is outdated), or else of one made now."""
-        if kept is not None and not _expired(name, kept):
+        """The first page of the list that is kept (None: that one is outdated), or else of one made now.
+
+        A list that was made for callers who wanted no reasons is made again for one who does.
+        """
+        if kept is not None and not _expired(name, kept) and await self._has_reasons(name, kept, request):
             page, is_complete = await self._page(name, kept, 0, request)
             if is_complete:
                 if age(kept) > _REFRESHED_AFTER:
                     self._refresh_in_background(name, fingerprint, kept, make)
                 return page
-        page, _ = await self._page(name, await self._made(name, fingerprint, make), 0, request)
+        page, _ = await self._page(name, await self._made(name, fingerprint, make, request), 0, request)
         return page
 
     async def later_page(self, name: ListName, cursor: ListCursor, request: PageRequest) -> Page:
-        """A later page: of the very list that the first one was of. Once that is gone (a day later), of the newest."""
+        """A later page: of the very list that the first one was of. Once that is gone (a day later, or an hour), of the newest."""
         kept = await self._lists.list_made_at(name, cursor.made_at) or await self._lists.newest_list(name)
         if kept is None:
             return EMPTY_PAGE
         page, _ = await self._page(name, kept, cursor.offset, request)
         return page
 
-    async def _made(self, name: ListName, fingerprint: str, make: Make) -> ListRow:
+    async def _made(self, name: ListName, fingerprint: str, make: Make, request: PageRequest) -> ListRow:
         """A list made now. A caller that waits for a list which another call is making takes that one."""
         started = monotonic()
         making = self._making.setdefault(name, _Making())
         async with making.turn:
-            if making.made is None or making.made.fingerprint != fingerprint or making.ended < started:
-                making.made = await self.keep(name, fingerprint, await self._lists.newest_list(name), await make())
+            made = making.made if making.ended >= started else None
+            if made is None or made.fingerprint != fingerprint or not await self._has_reasons(name, made, request):
+                before = await self._lists.newest_list(name)
+                making.made = made = await self.keep(
+                    name, fingerprint, before, await make(), with_reasons=request.explain
+                )
                 making.ended = monotonic()
-            return making.made
+            return made
 
-    async def keep(self, name: ListName, fingerprint: str, before: ListRow | None, made: RankedList) -> ListRow:
+    async def keep(
+        self, name: ListName, fingerprint: str, before: ListRow | None, made: RankedList, *, with_reasons: bool = False
+    ) -> ListRow:
         """Keep a list. One that came out as before keeps its timestamp, and with it the pages under way."""
         checked_at = now()
         if before is None:
@@ -127,8 +135,9 @@ class ListKeeper:
         else:
             made_at = max(checked_at, before.made_at + timedelta(milliseconds=1))
         row = ListRow(made_at, checked_at, fingerprint, made.sources, made.source_ratings, made.video_ids)
-        reasons = {str(video_id): reason for video_id, reason in made.reasons.items()}
-        await self._lists.save_list(name, row, json.dumps(reasons, ensure_ascii=False, separators=(",", ":")))
+        reasons = {str(video_id): reason for video_id, reason in made.reasons.items()} if with_reasons else None
+        text = json.dumps(reasons, ensure_ascii=False, separators=(",", ":")) if reasons is not None else None
+        await self._lists.save_list(name, row, text)
         return row
 
     async def popular_ids(self, make: Make) -> list[UUID]:
@@ -155,8 +164,12 @@ class ListKeeper:
             offset += len(ids)
         videos = [preview for _, preview in found[:size]]
         following = ListCursor(name.kind, kept.made_at, found[size - 1][0] + 1) if len(found) > size else None
-        reasons = json.loads(await self._lists.reasons(name, kept.made_at)) if explain and videos else {}
+        reasons = json.loads(await self._lists.reasons(name, kept.made_at) or "{}") if explain and videos else {}
         return Page(videos, following, reasons), is_complete
+
+    async def _has_reasons(self, name: ListName, kept: ListRow, request: PageRequest) -> bool:
+        """Whether a list has the reasons that a caller asks for, if they do."""
+        return not request.explain or await self._lists.reasons(name, kept.made_at) is not None
 
     async def _own_ratings(self, viewer: UUID | None, video_ids: Collection[UUID]) -> Collection[UUID]:
         return await self._repository.own_ratings(viewer, video_ids) if viewer else ()
@@ -188,6 +201,8 @@ def _expired(name: ListName, kept: ListRow) -> bool:
     """Whether a list must not be shown again though nothing it is known to rest on has changed."""
     if age(kept) < -_CLOCKS_DIFFER:
         return True
+    is_short = len(kept.video_ids or []) < _SHORT
     if name == POPULAR:
-        return age(kept) > _POPULAR_LIVES
-    return len(kept.video_ids or []) < _SHORT and age(kept) > _SHORT_LIVES
+        return age(kept) > (_SHORT_POPULAR_LIFE if is_short else _POPULAR_LIFE)
+    unchanged_for = (kept.checked_at or kept.made_at) - kept.made_at
+    return is_short and age(kept) > min(max(unchanged_for, _MIN_LIFE), _MAX_SHORT_LIFE)

@@ -1,14 +1,21 @@
-"""The lists that were made, and the videos that are candidates for what is popular: what suggested videos keeps of its own."""
+"""The lists that were made, and the videos that are candidates for what is popular: what suggested videos keeps of its own.
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+Rows of `suggestion_lists` live for a time. A read asks only for rows that are younger than that, so it never passes rows that have expired.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from common.database import Database, Select, Values, Write, WriteIf
+from common.database import Database, Select, Write, WriteIf
+from common.ids import NIL
+from common.timestamps import now
 
-_MAX_STEPS = 200
-_POPULAR_LIST = 0
+_CANDIDATES = 0  # the only row of popular_candidates
+
+_LIVES, _POPULAR_LIVES = timedelta(days=1), timedelta(hours=1)
+"""How long a list is kept, for the pages that follow. The popular one is made far more often than the others."""
 
 
 class ListName(NamedTuple):
@@ -35,15 +42,19 @@ class ReasonsRow(NamedTuple):
     reasons: str | None
 
 
-class PopularRow(NamedTuple):
-    """A member of the popular videos; without an id where there are none but events have been read."""
+class CandidatesRow(NamedTuple):
+    """The candidates for what is popular, and up to when events were read for them."""
 
-    video_id: UUID | None
+    video_ids: list[UUID] | None
     folded_until: datetime | None
 
 
+POPULAR = ListName("popular", NIL)
+"""The one list of popular videos."""
+
 NEWEST_LIST = Select(
-    "SELECT made_at, checked_at, basis, watched, watched_ratings, videoids FROM suggestion_lists WHERE kind = ? AND id = ? LIMIT 1",
+    "SELECT made_at, checked_at, basis, watched, watched_ratings, videoids FROM suggestion_lists"
+    " WHERE kind = ? AND id = ? AND made_at > ? LIMIT 1",
     ListRow,
 )
 LIST_MADE_AT = Select(
@@ -52,24 +63,23 @@ LIST_MADE_AT = Select(
 )
 REASONS = Select("SELECT reasons FROM suggestion_lists WHERE kind = ? AND id = ? AND made_at = ?", ReasonsRow)
 SAVE_LIST = Write(
-    "INSERT INTO suggestion_lists (kind, id, made_at, checked_at, basis, watched, watched_ratings, videoids, reasons) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO suggestion_lists (kind, id, made_at, checked_at, basis, watched, watched_ratings, videoids)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?"
 )
+SAVE_REASONS = Write("INSERT INTO suggestion_lists (kind, id, made_at, reasons) VALUES (?, ?, ?, ?) USING TTL ?")
 CLAIM = WriteIf("INSERT INTO suggestion_refreshes (kind, id, owner) VALUES (?, ?, ?) IF NOT EXISTS USING TTL 30")
-POPULAR = Select("SELECT videoid, folded_until FROM popular_videos WHERE list = ?", PopularRow)
-ADD_POPULAR = Write("INSERT INTO popular_videos (list, videoid) VALUES (?, ?)")
-DROP_POPULAR = Write("DELETE FROM popular_videos WHERE list = ? AND videoid = ?")
-FOLDED_UNTIL = Write("INSERT INTO popular_videos (list, folded_until) VALUES (?, ?)")
+CANDIDATES = Select("SELECT videoids, folded_until FROM popular_candidates WHERE list = ?", CandidatesRow)
+SAVE_CANDIDATES = Write("INSERT INTO popular_candidates (list, videoids, folded_until) VALUES (?, ?, ?)")
 
 LIST_STATEMENTS = (
     NEWEST_LIST,
     LIST_MADE_AT,
     REASONS,
     SAVE_LIST,
+    SAVE_REASONS,
     CLAIM,
-    POPULAR,
-    ADD_POPULAR,
-    DROP_POPULAR,
-    FOLDED_UNTIL,
+    CANDIDATES,
+    SAVE_CANDIDATES,
 )
 
 
@@ -80,15 +90,18 @@ class ListRepository:
         self._database = database
 
     async def newest_list(self, name: ListName) -> ListRow | None:
-        """The newest list of a video or a person."""
-        return await self._database.select_one(NEWEST_LIST, *name)
+        """The newest list of a video or a person, if it was made no longer ago than lists are kept."""
+        return await self._database.select_one(NEWEST_LIST, *name, now() - _lifetime(name))
 
     async def list_made_at(self, name: ListName, made_at: datetime) -> ListRow | None:
         """The list of a video or a person that was made at that timestamp."""
         return await self._database.select_one(LIST_MADE_AT, *name, made_at)
 
-    async def save_list(self, name: ListName, made: ListRow, reasons: str) -> None:
-        """Keep a list for a day."""
+    async def save_list(self, name: ListName, made: ListRow, reasons: str | None) -> None:
+        """Keep a list for a day, the popular one for an hour; with the reasons (JSON) if there are any to keep."""
+        seconds = int(_lifetime(name).total_seconds())
+        if reasons is not None:
+            await self._database.write(SAVE_REASONS, *name, made.made_at, reasons, seconds)
         await self._database.write(
             SAVE_LIST,
             *name,
@@ -98,33 +111,27 @@ class ListRepository:
             made.sources,
             made.source_ratings,
             made.video_ids,
-            reasons,
+            seconds,
         )
 
-    async def reasons(self, name: ListName, made_at: datetime) -> str:
-        """The reasons kept with a list, as JSON."""
+    async def reasons(self, name: ListName, made_at: datetime) -> str | None:
+        """The reasons kept with a list, as JSON; None if nobody asked for them when it was made."""
         row = await self._database.select_one(REASONS, *name, made_at)
-        return row.reasons if row and row.reasons else "{}"
+        return row.reasons if row else None
 
     async def claim(self, name: ListName, owner: UUID) -> bool:
         """Whether this process is the one to refresh a list in the background during the next half minute."""
         return (await self._database.write_if(CLAIM, *name, owner)).applied
 
-    async def popular(self) -> tuple[set[UUID], datetime | None]:
-        """The videos kept as popular, and up to when events were read for that; None if never."""
-        rows = await self._database.select(POPULAR, _POPULAR_LIST)
-        return {row.video_id for row in rows if row.video_id is not None}, rows[0].folded_until if rows else None
+    async def candidates(self) -> tuple[set[UUID], datetime | None]:
+        """The candidates for what is popular, and up to when events were read for them; None if never."""
+        row = await self._database.select_one(CANDIDATES, _CANDIDATES)
+        return (set(row.video_ids or ()), row.folded_until) if row else (set(), None)
 
-    async def keep_popular(self, added: Iterable[UUID], dropped: Iterable[UUID], folded_until: datetime) -> None:
-        """Change what is kept as popular; the timestamp goes last, so that a crash only means reading some events again."""
-        await self.add_popular(added)
-        await self._in_batches([(DROP_POPULAR, (_POPULAR_LIST, video_id)) for video_id in dropped])
-        await self._database.write(FOLDED_UNTIL, _POPULAR_LIST, folded_until)
+    async def keep_candidates(self, video_ids: Collection[UUID], folded_until: datetime) -> None:
+        """Keep these candidates instead of the former ones. Of two processes that do so at once, the later wins."""
+        await self._database.write(SAVE_CANDIDATES, _CANDIDATES, sorted(video_ids), folded_until)
 
-    async def add_popular(self, video_ids: Iterable[UUID]) -> None:
-        """Keep videos as candidates for what is popular."""
-        await self._in_batches([(ADD_POPULAR, (_POPULAR_LIST, video_id)) for video_id in video_ids])
 
-    async def _in_batches(self, steps: Sequence[tuple[Write, Values]]) -> None:
-        for start in range(0, len(steps), _MAX_STEPS):
-            await self._database.batch(steps[start : start + _MAX_STEPS])
+def _lifetime(name: ListName) -> timedelta:
+    return _POPULAR_LIVES if name == POPULAR else _LIVES

@@ -10,23 +10,27 @@ from services.suggested_videos.list_repository import ListRepository
 from services.suggested_videos.ranked_list import MAX_LISTED, RankedList
 from services.suggested_videos.repository import SuggestedVideosRepository
 
-_VIDEOS_OF_A_MINUTE, _CANDIDATES_KEPT = 200, 400
+_CANDIDATES_KEPT = 400
+_CANDIDATES_ADDED = 1_000
+"""New candidates by ratings, and as many by plays. With those that are kept, the totals of 2,400 videos are read at most."""
+
 _EVENTS_READ_BACK = timedelta(days=1)
 _EVENTS_LATE = timedelta(minutes=2)
-"""Events of the last minutes may still be on their way, so those minutes are read again."""
+"""Events of the last minutes may still be on their way, so those minutes are read again; so are those whose candidates another process has
+overwritten just now."""
 
 _MINUTE = timedelta(minutes=1)
 
 
 async def popular_list(repository: SuggestedVideosRepository, lists: ListRepository) -> RankedList:
     """The videos that are rated well by several people, or played often."""
-    members, folded_until = await lists.popular()
+    members, folded_until = await lists.candidates()
     minute = now().replace(second=0, microsecond=0)
     # A timestamp in the future is of an instance whose clock differs, and says nothing.
     is_known = folded_until is not None and folded_until <= minute
     first = max(folded_until, minute - _EVENTS_READ_BACK) if folded_until and is_known else minute - _EVENTS_READ_BACK
     minutes = [first + number * _MINUTE for number in range(int((minute - first) / _MINUTE) + 1)]
-    candidates = members | await repository.with_events(minutes, _VIDEOS_OF_A_MINUTE)
+    candidates = members | await repository.with_events(minutes, _CANDIDATES_ADDED)
     totals, plays, contents = await asyncio.gather(
         repository.totals(candidates), repository.plays(candidates), repository.contents(candidates)
     )
@@ -40,6 +44,6 @@ async def popular_list(repository: SuggestedVideosRepository, lists: ListReposit
     best = set(ranked[:_CANDIDATES_KEPT])
     read_until = max(minute - _EVENTS_LATE, first)
     if best != members or read_until != folded_until:
-        await lists.keep_popular(best - members, members - best, read_until)
+        await lists.keep_candidates(best, read_until)
     listed = ranked[:MAX_LISTED]
     return RankedList(listed, {video_id: {"popular": True} for video_id in listed}, [], 0)

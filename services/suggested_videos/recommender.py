@@ -11,7 +11,6 @@ from uuid import UUID
 from services.suggested_videos.histories import Histories
 from services.suggested_videos.list_keeper import (
     EMPTY_PAGE,
-    POPULAR,
     RELATED,
     SUGGESTED,
     ListCursor,
@@ -19,7 +18,7 @@ from services.suggested_videos.list_keeper import (
     Page,
     PageRequest,
 )
-from services.suggested_videos.list_repository import ListName, ListRepository, ListRow
+from services.suggested_videos.list_repository import POPULAR, ListName, ListRepository, ListRow
 from services.suggested_videos.personal import personal_list
 from services.suggested_videos.popular import popular_list
 from services.suggested_videos.ranked_list import RankedList

@@ -17,8 +17,9 @@ from uuid import UUID
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from common.database import Database, Select, wait_for_database
+from common.database import Database, Select, Write, wait_for_database
 from common.settings import Settings
+from common.timestamps import now
 from grpc_discovery import logs, open_registry
 from services.suggested_videos.list_keeper import RELATED, SUGGESTED
 from services.suggested_videos.list_repository import ListName, ListRepository
@@ -54,6 +55,8 @@ RATED_VIDEOS = Select(
 PEOPLE = Select(
     "SELECT DISTINCT userid, token(userid) FROM user_ratings WHERE token(userid) >= ? AND token(userid) <= ?", PersonRow
 )
+INSERT_MARK = Write("INSERT INTO rated_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
+REFRESH_STATEMENTS = (*STATEMENTS, RATED_VIDEOS, PEOPLE, INSERT_MARK)
 
 
 def main(arguments: list[str]) -> None:
@@ -89,7 +92,7 @@ def ring_part(number: int, of: int) -> tuple[int, int]:
 async def _refresh(settings: Settings, first: int, last: int) -> None:
     registry = await open_registry(settings.registry)
     try:
-        database = await wait_for_database(settings.cassandra, registry, [*STATEMENTS, RATED_VIDEOS, PEOPLE])
+        database = await wait_for_database(settings.cassandra, registry, REFRESH_STATEMENTS)
         try:
             await refresh_part(database, first, last)
         finally:
@@ -124,18 +127,18 @@ async def refresh_part(database: Database, first: int, last: int) -> tuple[int, 
             progress.update(task, completed=last - first + 1, done=done)
             return done
 
-        videos = await walk("related videos ", RELATED, _collecting_popular(lists, database, first, last))
+        videos = await walk("related videos ", RELATED, _marking_popular(database, first, last))
         people = await walk("for each person", SUGGESTED, database.scan(PEOPLE, first, last))
     return videos, people
 
 
-async def _collecting_popular(
-    lists: ListRepository, database: Database, first: int, last: int
-) -> AsyncIterator[TotalRow]:
-    """The rated videos; those rated most are kept as candidates for what is popular on the way."""
+async def _marking_popular(database: Database, first: int, last: int) -> AsyncIterator[TotalRow]:
+    """The rated videos; those rated most are marked, which makes them candidates for what is popular."""
     most_rated: list[tuple[int, UUID]] = []
     async for row in database.scan(RATED_VIDEOS, first, last):
         if row.ratings:
             (heappush if len(most_rated) < MAX_LISTED else heappushpop)(most_rated, (row.ratings, row.id))
         yield row
-    await lists.add_popular(video_id for _, video_id in most_rated)
+    minute = now().replace(second=0, microsecond=0)
+    for ratings, video_id in most_rated:
+        await database.write(INSERT_MARK, minute, ratings.bit_length(), video_id)

@@ -4,8 +4,9 @@ Ratings, videos, tags and plays belong to other services and are only read here;
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from heapq import nlargest
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -18,6 +19,9 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 MAX_KEYS = 200
 """Partitions that one statement asks for; more are asked for in several statements at once."""
 
+
+_EVENT_ROWS, _MAX_EVENTS, _MIN_EVENTS = 6_000, 200, 4
+"""Rows of events that are read together, and of each minute."""
 
 _ROWS_AT_ONCE = 1_000
 
@@ -109,6 +113,13 @@ class WordRow(NamedTuple):
     video_id: UUID
 
 
+class EventRow(NamedTuple):
+    """A video whose ratings or plays have reached a level."""
+
+    level: int
+    video_id: UUID
+
+
 class IdRow(NamedTuple):
     """The id of a video."""
 
@@ -136,8 +147,10 @@ PLAYS = Select("SELECT videoid, views FROM video_playback_stats WHERE videoid IN
 TAGGED = Select("SELECT tag, videoid FROM videos_by_tag WHERE tag IN ? PER PARTITION LIMIT ?", TaggedRow)
 WITH_WORDS = Select("SELECT word, videoid FROM video_words WHERE word IN ? PER PARTITION LIMIT ?", WordRow)
 OF_AUTHORS = Select("SELECT videoid FROM user_videos WHERE userid IN ? PER PARTITION LIMIT ?", IdRow)
-RATED_EVENTS = Select("SELECT videoid FROM rated_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", IdRow)
-PLAYED_EVENTS = Select("SELECT videoid FROM played_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", IdRow)
+RATED_EVENTS = Select("SELECT level, videoid FROM rated_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", EventRow)
+PLAYED_EVENTS = Select(
+    "SELECT level, videoid FROM played_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", EventRow
+)
 
 STATEMENTS = (
     PREVIEWS,
@@ -232,16 +245,15 @@ class SuggestedVideosRepository:
     # What is popular
 
     async def with_events(self, minutes: Collection[datetime], limit: int) -> set[UUID]:
-        """Of each minute the `limit` videos of highest level with an event of many ratings, and as many with one of many plays."""
+        """The `limit` videos of highest level with an event of many ratings in these minutes, and as many with one of many plays.
+
+        Many minutes share a number of rows, so a read of a whole day costs little more than one of some minutes.
+        """
+        of_a_minute = max(_MIN_EVENTS, min(_MAX_EVENTS, _EVENT_ROWS // len(minutes)))
         rated, played = await asyncio.gather(
-            *(self._in_parts(events, minutes, limit, keys=60) for events in (RATED_EVENTS, PLAYED_EVENTS))
+            *(self._in_parts(events, minutes, of_a_minute, keys=60) for events in (RATED_EVENTS, PLAYED_EVENTS))
         )
-        found: set[UUID] = set()
-        for rows in (rated, played):
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                await checkpoint()
-                found.update(row.video_id for row in rows[start : start + _ROWS_AT_ONCE])
-        return found
+        return await _highest(rated, limit) | await _highest(played, limit)
 
     async def _in_parts(
         self, statement: Select[Row], ids: Collection[Any], *values: Any, keys: int = MAX_KEYS
@@ -253,3 +265,13 @@ class SuggestedVideosRepository:
             return await self._database.select(statement, parts[0], *values)
         found = await asyncio.gather(*(self._database.select(statement, part, *values) for part in parts))
         return [row for rows in found for row in rows]
+
+
+async def _highest(rows: Sequence[EventRow], limit: int) -> set[UUID]:
+    """The `limit` videos with the highest levels."""
+    levels: dict[UUID, int] = {}
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        await checkpoint()
+        for row in rows[start : start + _ROWS_AT_ONCE]:
+            levels[row.video_id] = max(row.level, levels.get(row.video_id, 0))
+    return set(nlargest(limit, levels, key=levels.__getitem__))

@@ -9,7 +9,8 @@ from common.timestamps import MAX_MS, MIN_MS, from_ms, timestamp_message, to_ms
 from protos import suggested_videos_pb2 as messages
 from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceServicer
 from services.explanation import explain, explanation_wanted
-from services.suggested_videos.list_keeper import POPULAR, RELATED, SUGGESTED, ListCursor, Page, PageRequest
+from services.suggested_videos.list_keeper import RELATED, SUGGESTED, ListCursor, Page, PageRequest
+from services.suggested_videos.list_repository import POPULAR
 from services.suggested_videos.ranked_list import MAX_LISTED
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import PreviewRow

@@ -2,20 +2,25 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from cassandra.cluster import Cluster
 
 from common.database import Database, Statement, Write
 from common.ids import cassandra_uuid_order
 from common.timestamps import now
+from infra.cassandra import Cassandra
 from services.suggested_videos.list_keeper import PageRequest
-from services.suggested_videos.list_repository import ListName, ListRepository, ListRow
+from services.suggested_videos.list_repository import POPULAR, ListName, ListRepository, ListRow
+from services.suggested_videos.popular import popular_list
 from services.suggested_videos.recommender import Recommender
-from services.suggested_videos.refresh import PEOPLE, RATED_VIDEOS, refresh_part, ring_part
-from services.suggested_videos.repository import STATEMENTS, SuggestedVideosRepository
+from services.suggested_videos.refresh import REFRESH_STATEMENTS, refresh_part, ring_part
+from services.suggested_videos.repository import CONTENTS, SuggestedVideosRepository
 
 OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
 
@@ -31,12 +36,13 @@ SUMS = Write("UPDATE video_ratings_by_user SET ratings_count = ?, ratings_total 
 RATED_MARK = Write("INSERT INTO rated_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
 PLAYED_MARK = Write("INSERT INTO played_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
 PLAY = Write("UPDATE video_playback_stats SET views = views + 1 WHERE videoid = ?", idempotent=False)
-OTHERS = (VIDEO, TAG, WORD, LOGGED, RATING, SUMS, RATED_MARK, PLAYED_MARK, PLAY)
+FORGET_CANDIDATES = Write("DELETE FROM popular_candidates WHERE list = 0")
+OTHERS = (VIDEO, TAG, WORD, LOGGED, RATING, SUMS, RATED_MARK, PLAYED_MARK, PLAY, FORGET_CANDIDATES)
 
 
 @pytest.fixture
 async def database(open_database: OpenDatabase) -> Database:
-    return await open_database([*STATEMENTS, *OTHERS, RATED_VIDEOS, PEOPLE])
+    return await open_database([*REFRESH_STATEMENTS, *OTHERS])
 
 
 @pytest.fixture
@@ -135,19 +141,80 @@ async def test_what_is_popular_is_found_by_its_marks_and_kept(
     assert {rated, played} <= await repository.with_events(minutes, 200)
     await database.write(PLAY, played)
     assert (await repository.plays([rated, played])) == {played: 1}
-    await lists.keep_popular([rated, played], [], minute)
-    await lists.keep_popular([], [played], minute)
-    members, folded_until = await lists.popular()
-    assert rated in members
-    assert played not in members
-    assert folded_until == minute
+    await lists.keep_candidates([rated, played], minute - timedelta(minutes=1))
+    await lists.keep_candidates([rated], minute)
+    assert await lists.candidates() == ({rated}, minute)
+
+
+class Counted:
+    """Passes everything on to a database, and counts how many videos' contents are asked for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self.asked = database, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def select(self, statement: Any, *values: Any) -> Any:
+        if statement is CONTENTS:
+            self.asked += len(values[0])
+        return await self._database.select(statement, *values)
+
+
+async def test_a_first_look_at_a_day_of_marks_reads_a_bounded_number_of_videos_and_finds_the_best(
+    database: Database, repository: SuggestedVideosRepository, lists: ListRepository
+) -> None:
+    minute, best = now().replace(second=0, microsecond=0), await new_video(database)
+    await rate(database, best, {uuid4(): 5 for _ in range(20)})
+    await database.write(RATED_MARK, minute - timedelta(hours=23), 60, best)
+    marks = [
+        (RATED_MARK, (minute - timedelta(minutes=5 * at), 1 + at % 3, uuid4())) for at in range(280) for _ in range(10)
+    ]
+    for start in range(0, len(marks), 200):
+        await database.batch(marks[start : start + 200])
+    counted = Counted(database)
+    await database.write(FORGET_CANDIDATES)
+    made = await popular_list(SuggestedVideosRepository(counted), lists)
+    assert best in made.video_ids
+    assert counted.asked <= 2_400
+    assert best in (await lists.candidates())[0]
+
+
+async def test_the_popular_list_leaves_no_tombstones_and_lives_an_hour(
+    database: Database, lists: ListRepository, cassandra: Cassandra
+) -> None:
+    timestamp = now()
+    for at in range(100):
+        made_at = timestamp + timedelta(milliseconds=at)
+        await lists.save_list(POPULAR, ListRow(made_at, made_at, "", [], 0, [uuid4()]), None)
+        await lists.keep_candidates([uuid4() for _ in range(20)], made_at)
+    cluster = Cluster([cassandra.host], port=cassandra.port)
+    session = cluster.connect("killrvideo")
+    for query in (
+        "SELECT made_at, TTL(videoids) FROM suggestion_lists WHERE kind = 'popular' AND id = 00000000-0000-0000-0000-000000000000",
+        "SELECT videoids FROM popular_candidates WHERE list = 0",
+    ):
+        answer = await asyncio.to_thread(session.execute, query, trace=True)
+        told = " ".join(event.description for event in answer.get_query_trace(10).events)
+        (tombstones,) = re.findall(r"and (\d+) tombstone", told)
+        assert int(tombstones) <= 1  # one row of candidates was deleted by a test
+        assert all(row[1] <= 3600 for row in answer if len(row) == 2)
+    cluster.shutdown()
+
+
+async def test_a_list_older_than_lists_live_is_not_looked_for(lists: ListRepository) -> None:
+    name, yesterday = ListName("related", uuid4()), now() - timedelta(days=1, minutes=1)
+    await lists.save_list(name, ListRow(yesterday, yesterday, "a", [], 0, [uuid4()]), None)
+    assert await lists.newest_list(name) is None
+    assert await lists.list_made_at(name, yesterday) is not None
 
 
 async def test_lists_are_kept_side_by_side_and_the_newest_is_found(lists: ListRepository) -> None:
     name, timestamp = ListName("related", uuid4()), now()
     older = ListRow(timestamp, timestamp, "a", [uuid4()], 3, [uuid4(), uuid4()])
     newer = older._replace(made_at=timestamp + timedelta(milliseconds=1), video_ids=[])
-    await lists.save_list(name, newer, "{}")
+    await lists.save_list(name, newer, None)
+    assert await lists.reasons(name, newer.made_at) is None
     await lists.save_list(name, older, '{"x":{}}')
     assert await lists.list_made_at(name, older.made_at) == older
     newest = await lists.newest_list(name)
@@ -193,6 +260,10 @@ async def test_refresh_makes_every_list_of_its_part_of_the_ring(database: Databa
         related = await lists.newest_list(ListName("related", video))
         assert related is not None
         assert set(related.video_ids or []) >= {*videos} - {video}
+    minute = now().replace(second=0, microsecond=0)
+    assert {*videos[:2]} <= await SuggestedVideosRepository(database).with_events(
+        [minute - timedelta(minutes=back) for back in range(3)], 1_000
+    )
     suggested = await lists.newest_list(ListName("suggested", user))
     assert suggested is not None
     assert videos[2] in (suggested.video_ids or [])

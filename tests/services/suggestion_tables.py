@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -33,7 +33,7 @@ class SuggestionsInDicts:
         self.events: set[UUID] = set()
         self.kept_popular: set[UUID] = set()
         self.folded_until: datetime | None = None
-        self.lists: dict[ListName, dict[datetime, tuple[ListRow, str]]] = defaultdict(dict)
+        self.lists: dict[ListName, dict[datetime, tuple[ListRow, str | None]]] = defaultdict(dict)
         self.made = 0
         self.made_again = asyncio.Event()
         self._clock = now()
@@ -115,11 +115,11 @@ class SuggestionsInDicts:
     async def with_events(self, minutes: Collection[datetime], limit: int) -> set[UUID]:
         return set(self.events)
 
-    async def popular(self) -> tuple[set[UUID], datetime | None]:
+    async def candidates(self) -> tuple[set[UUID], datetime | None]:
         return set(self.kept_popular), self.folded_until
 
-    async def keep_popular(self, added: Iterable[UUID], dropped: Iterable[UUID], folded_until: datetime) -> None:
-        self.kept_popular = (self.kept_popular | {*added}) - {*dropped}
+    async def keep_candidates(self, video_ids: Collection[UUID], folded_until: datetime) -> None:
+        self.kept_popular = {*video_ids}
         self.folded_until = folded_until
 
     async def newest_list(self, name: ListName) -> ListRow | None:
@@ -129,13 +129,13 @@ class SuggestionsInDicts:
         kept = self.lists[name].get(made_at)
         return kept[0] if kept else None
 
-    async def save_list(self, name: ListName, made: ListRow, reasons: str) -> None:
+    async def save_list(self, name: ListName, made: ListRow, reasons: str | None) -> None:
         self.made += 1
         if self.made > 1:
             self.made_again.set()
         self.lists[name][made.made_at] = (made, reasons)
 
-    async def reasons(self, name: ListName, made_at: datetime) -> str:
+    async def reasons(self, name: ListName, made_at: datetime) -> str | None:
         return self.lists[name][made_at][1]
 
     async def claim(self, name: ListName, owner: UUID) -> bool:
@@ -146,4 +146,6 @@ class SuggestionsInDicts:
         for kept in self.lists.values():
             for made_at, (row, reasons) in list(kept.items()):
                 if row.checked_at:
-                    kept[made_at] = (row._replace(checked_at=row.checked_at - by), reasons)
+                    del kept[made_at]
+                    older = row._replace(made_at=made_at - by, checked_at=row.checked_at - by)
+                    kept[older.made_at] = (older, reasons)

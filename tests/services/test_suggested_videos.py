@@ -1,6 +1,7 @@
 """SuggestedVideoService over the wire, on ratings, videos and plays in dicts."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -164,6 +165,24 @@ async def test_a_new_video_joins_a_short_list_a_second_later(
     (second,) = videos(tables, 1, "same")
     tables.age_lists(timedelta(seconds=1.1))
     assert (await related(stub, first))[0] == [second]
+
+
+async def test_a_short_list_that_comes_out_as_before_is_made_ever_less_often_and_at_least_once_a_minute(
+    stub: "SuggestedVideoServiceAsyncStub", tables: SuggestionsInDicts
+) -> None:
+    (first, *_) = videos(tables, 3, "same")
+    seconds, made_at = 0.0, []
+    while seconds < 600:
+        before = tables.made
+        await related(stub, first)
+        if tables.made > before:
+            made_at.append(seconds)
+        tables.age_lists(timedelta(seconds=0.6))
+        seconds += 0.6
+    pauses = [later - earlier for earlier, later in itertools.pairwise(made_at)]
+    assert pauses[0] < 2
+    assert 59 < max(pauses) < 62
+    assert len(pauses) < 20
 
 
 async def test_a_video_that_comes_back_with_other_tags_gets_another_list_at_once(
@@ -423,3 +442,18 @@ async def test_whoever_asks_is_told_why(stub: "SuggestedVideoServiceAsyncStub", 
     call = stub.GetSuggestedForUser(request)
     await call
     assert "killrvideo-explanation" not in dict(await call.trailing_metadata())
+
+
+async def test_reasons_are_kept_only_for_callers_who_ask_and_a_list_without_is_made_again_for_them(
+    stub: "SuggestedVideoServiceAsyncStub", tables: SuggestionsInDicts
+) -> None:
+    ids = videos(tables, 80, "jazz")
+    found, _ = await related(stub, ids[0], 5)
+    assert [reasons for rows in tables.lists.values() for _, reasons in rows.values()] == [None]
+    request = messages.GetRelatedVideosRequest(video_id=Uuid(value=str(ids[0])), page_size=5)
+    for _ in range(2):
+        call: Any = stub.GetRelatedVideos(request, metadata=(("killrvideo-explain", "1"),))
+        assert [UUID(row.video_id.value) for row in (await call).videos] == found
+        told = json.loads(dict(await call.trailing_metadata())["killrvideo-explanation"])
+        assert all(each["tags"] == ["jazz"] for each in told)
+    assert tables.made == 2
