@@ -14,7 +14,7 @@ from services.suggested_videos.repository import ContentRow, SuggestedVideosRepo
 MAX_CANDIDATES = 200
 """Candidates whose totals or contents are read."""
 
-_TAGS, _VIDEOS_OF_TAG = 20, 300
+_TAGS, _VIDEOS_OF_TAG = 20, 200
 _WORDS, _VIDEOS_OF_WORD = 20, 50
 _AUTHORS, _VIDEOS_OF_AUTHOR = 3, 50
 _DESCRIBED = 60

@@ -4,6 +4,7 @@ Ratings, videos, tags and plays belong to other services and are only read here;
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from heapq import nlargest
@@ -79,9 +80,10 @@ class RatedRow(NamedTuple):
 
 
 class NewestRow(NamedTuple):
-    """When a person rated last."""
+    """When a person rated last: when the newest of their ratings was listed, and when one was given or replaced."""
 
     rated_at: datetime | None
+    changed_at: datetime | None
 
 
 class TotalsRow(NamedTuple):
@@ -132,7 +134,7 @@ PREVIEWS = Select(
 CONTENTS = Select("SELECT videoid, userid, name, tags FROM videos WHERE videoid IN ?", ContentRow)
 DESCRIBED = Select("SELECT videoid, userid, name, tags, description FROM videos WHERE videoid IN ?", DescribedRow)
 RATED_BY_USER = Select("SELECT rated_at, videoid, rating FROM user_ratings WHERE userid = ? LIMIT ?", RatedRow)
-NEWEST_OF_USER = Select("SELECT rated_at FROM user_ratings WHERE userid = ? LIMIT 1", NewestRow)
+NEWEST_OF_USER = Select("SELECT rated_at, changed_at FROM user_ratings WHERE userid = ? LIMIT 1", NewestRow)
 RATED_BY_USERS = Select(
     "SELECT userid, videoid, rating FROM user_ratings WHERE userid IN ? PER PARTITION LIMIT ?", RatingRow
 )
@@ -144,7 +146,8 @@ TOTALS = Select(
     "SELECT DISTINCT videoid, ratings_count, ratings_total FROM video_ratings_by_user WHERE videoid IN ?", TotalsRow
 )
 PLAYS = Select("SELECT videoid, views FROM video_playback_stats WHERE videoid IN ?", PlaysRow)
-TAGGED = Select("SELECT tag, videoid FROM videos_by_tag WHERE tag IN ? PER PARTITION LIMIT ?", TaggedRow)
+NEWEST_TAGGED = Select("SELECT tag, videoid FROM newest_videos_by_tag WHERE tag IN ? PER PARTITION LIMIT ?", TaggedRow)
+LOWEST_TAGGED = Select("SELECT tag, videoid FROM videos_by_tag WHERE tag IN ? PER PARTITION LIMIT ?", TaggedRow)
 WITH_WORDS = Select("SELECT word, videoid FROM video_words WHERE word IN ? PER PARTITION LIMIT ?", WordRow)
 OF_AUTHORS = Select("SELECT videoid FROM user_videos WHERE userid IN ? PER PARTITION LIMIT ?", IdRow)
 RATED_EVENTS = Select("SELECT level, videoid FROM rated_video_marks WHERE minute IN ? PER PARTITION LIMIT ?", EventRow)
@@ -163,7 +166,8 @@ STATEMENTS = (
     RATINGS_OF_VIDEOS,
     TOTALS,
     PLAYS,
-    TAGGED,
+    NEWEST_TAGGED,
+    LOWEST_TAGGED,
     WITH_WORDS,
     OF_AUTHORS,
     RATED_EVENTS,
@@ -197,8 +201,16 @@ class SuggestedVideosRepository:
         return await self._database.select(WITH_WORDS, list(words), limit) if words else []
 
     async def tagged(self, tags: Collection[str], limit: int) -> list[TaggedRow]:
-        """Up to `limit` videos of each tag, those with the lowest ids: the same ones for every tag, so that tags in common stay in sight."""
-        return await self._database.select(TAGGED, list(tags), limit) if tags else []
+        """The newest `limit` videos of each tag. Of a tag that has more, as many with the lowest ids too: the same ones for every tag, so that tags
+        in common stay in sight. Those alone of a tag whose newest ones are not listed, in an older database.
+        """
+        if not tags:
+            return []
+        newest = await self._database.select(NEWEST_TAGGED, list(tags), limit)
+        found = Counter(row.tag for row in newest)
+        others = [tag for tag in tags if found[tag] == 0 or found[tag] >= limit]
+        lowest = await self._database.select(LOWEST_TAGGED, others, limit) if others else []
+        return list(dict.fromkeys([*newest, *lowest]))
 
     async def of_authors(self, user_ids: Collection[UUID], limit: int) -> list[UUID]:
         """The newest `limit` videos of each author."""
@@ -209,9 +221,9 @@ class SuggestedVideosRepository:
     # Ratings and plays
 
     async def newest_rating(self, user_id: UUID) -> datetime | None:
-        """When a person rated last."""
+        """When a person rated last, also if they only replaced a rating."""
         row = await self._database.select_one(NEWEST_OF_USER, user_id)
-        return row.rated_at if row else None
+        return max(row.rated_at, row.changed_at or row.rated_at) if row and row.rated_at else None
 
     async def rated_by(self, user_id: UUID, limit: int) -> list[RatedRow]:
         """The newest `limit` ratings of a person, newest first; a video that was rated again may come again."""

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import grpc
 import pytest
 from cassandra.cluster import Cluster, Session
+from cassandra.query import BatchStatement, BatchType
 
 from common.database import Database, Statement
-from grpc_discovery import DeadlineExceeded
+from grpc_discovery import DeadlineExceeded, ServiceError
 from grpc_discovery.serving.deadlines import set_time_left
 from infra.cassandra import Cassandra
 from protos import ratings_pb2 as messages
@@ -99,7 +102,7 @@ async def test_killed_at_any_step_the_totals_equal_the_rows_and_a_retry_counts_o
     await tally.rate(video, uuid4(), 3)
     killed = KilledAt(database, number, after)
     call = asyncio.ensure_future(Tally(RatingsRepository(killed)).rate(video, user, 5))  # type: ignore[arg-type]  # passes on
-    # The four writes of a rating: the hint, the batch, the counters, the mark.
+    # The four writes of a rating: the batch, then side by side the entry in the user's list, the counters and the mark.
     await killed.settled()
     call.cancel()
     await asyncio.wait([call])
@@ -203,6 +206,92 @@ async def test_a_rating_is_listed_for_its_user_and_marked_when_the_number_double
         assert (listed.videoid, listed.rating) == (video, 4)
     marks = [row.level for row in cql.execute("SELECT level, videoid FROM rated_video_marks") if row.videoid == video]
     assert sorted(set(marks)) == [1, 2, 3]  # at 1, 2 and 4 ratings
+
+
+async def test_whoever_rates_one_video_a_thousand_times_has_it_once_among_their_ratings(
+    open_database: OpenDatabase, cql: Session
+) -> None:
+    instances = [Tally(RatingsRepository(await open_database(STATEMENTS))) for _ in range(2)]
+    video, other, user = uuid4(), uuid4(), uuid4()
+    await instances[0].rate(other, user, 3)
+    await asyncio.gather(*(instances[number % 2].rate(video, user, 1 + number % 5) for number in range(1_000)))
+    for rating in (1, 5, 2):
+        await instances[0].rate(video, user, rating)
+    rows = cql.execute("SELECT videoid, rating, changed_at FROM user_ratings WHERE userid = %s", (user,)).all()
+    assert [(row.videoid, row.rating) for row in rows] == [(video, 2), (other, 3)]
+    assert await instances[1].totals(video) == Totals(1, 2)
+
+
+async def test_a_rating_that_replaces_one_of_yesterday_takes_a_new_place_and_is_there_once(
+    tally: Tally, cql: Session
+) -> None:
+    video, other, user = uuid4(), uuid4(), uuid4()
+    await tally.rate(video, user, 5)
+    before = cql.execute("SELECT rated_at FROM user_ratings WHERE userid = %s", (user,)).one().rated_at
+    yesterday = before - timedelta(days=1)
+    cql.execute(
+        "UPDATE video_ratings_by_user SET listed_at = %s WHERE videoid = %s AND userid = %s IF EXISTS",
+        (yesterday, video, user),
+    )
+    cql.execute("DELETE FROM user_ratings WHERE userid = %s AND rated_at = %s", (user, before))
+    cql.execute(
+        "INSERT INTO user_ratings (userid, rated_at, videoid, rating) VALUES (%s, %s, %s, 5)", (user, yesterday, video)
+    )
+    await tally.rate(other, user, 4)
+    await tally.rate(video, user, 1)
+    rows = cql.execute(
+        "SELECT videoid, rating, rated_at, changed_at FROM user_ratings WHERE userid = %s", (user,)
+    ).all()
+    assert [(row.videoid, row.rating) for row in rows] == [(video, 1), (other, 4)]
+    assert rows[0].changed_at >= rows[0].rated_at > rows[1].rated_at
+    await tally.restore(video)
+    assert len(cql.execute("SELECT videoid FROM user_ratings WHERE userid = %s", (user,)).all()) == 2
+
+
+async def test_50_000_ratings_that_other_tools_wrote_are_counted_once_for_all_who_ask(
+    database: Database, cql: Session
+) -> None:
+    video, number = uuid4(), 50_000
+    insert = cql.prepare("INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (?, ?, ?)")
+
+    def load() -> None:
+        for start in range(0, number, 1_000):
+            batch = BatchStatement(BatchType.UNLOGGED)
+            for each in range(start, start + 1_000):
+                batch.add(insert, (video, uuid4(), 1 + each % 5))
+            cql.execute(batch, timeout=60)
+
+    class Counted:
+        """Counts how often all ratings of a video are read."""
+
+        scans = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(database, name)
+
+        def scan(self, *values: Any) -> Any:
+            self.scans += 1
+            return database.scan(*values)
+
+    await asyncio.to_thread(load)
+    counted = Counted()
+    tally = Tally(RatingsRepository(counted))
+
+    async def impatient() -> Totals:
+        set_time_left(0.2)
+        return await tally.totals(video)
+
+    with pytest.raises(DeadlineExceeded):
+        await asyncio.create_task(impatient())
+    expected = Totals(number, 3 * number)
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(ServiceError):
+                assert await asyncio.gather(*(tally.totals(video) for _ in range(20))) == [expected] * 20
+                break
+    await tally.rate(video, uuid4(), 2)
+    assert await tally.totals(video) == Totals(number + 1, 3 * number + 2)
+    assert counted.scans == 1
 
 
 async def test_the_counters_of_the_earlier_schema_are_kept_in_step(tally: Tally, cql: Session) -> None:

@@ -29,6 +29,7 @@ VIDEO = Write(
     "INSERT INTO videos (videoid, userid, name, tags, description, added_date, preview_image_location) VALUES (?, ?, ?, ?, ?, ?, '//p')"
 )
 TAG = Write("INSERT INTO videos_by_tag (tag, videoid) VALUES (?, ?)")
+NEWEST_TAG = Write("INSERT INTO newest_videos_by_tag (tag, added_date, videoid) VALUES (?, ?, ?)")
 WORD = Write("INSERT INTO video_words (word, weight, added_ms, videoid, counts) VALUES (?, ?, 0, ?, 0)")
 LOGGED = Write("INSERT INTO user_ratings (userid, rated_at, videoid, rating) VALUES (?, ?, ?, ?)")
 RATING = Write("INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (?, ?, ?)")
@@ -37,7 +38,7 @@ RATED_MARK = Write("INSERT INTO rated_video_marks (minute, level, videoid) VALUE
 PLAYED_MARK = Write("INSERT INTO played_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
 PLAY = Write("UPDATE video_playback_stats SET views = views + 1 WHERE videoid = ?", idempotent=False)
 FORGET_CANDIDATES = Write("DELETE FROM popular_candidates WHERE list = 0")
-OTHERS = (VIDEO, TAG, WORD, LOGGED, RATING, SUMS, RATED_MARK, PLAYED_MARK, PLAY, FORGET_CANDIDATES)
+OTHERS = (VIDEO, TAG, NEWEST_TAG, WORD, LOGGED, RATING, SUMS, RATED_MARK, PLAYED_MARK, PLAY, FORGET_CANDIDATES)
 
 
 @pytest.fixture
@@ -129,6 +130,20 @@ async def test_videos_are_found_by_tags_and_words(database: Database, repository
     assert {row.video_id for row in await repository.tagged([tag, "no such tag"], 10)} == set(tagged)
     assert [row.video_id for row in await repository.with_words([word], 1)] == [best]
     assert await repository.tagged([], 10) == []
+
+
+async def test_the_newest_videos_of_a_popular_tag_are_found_and_the_same_old_ones_for_every_tag(
+    database: Database, repository: SuggestedVideosRepository
+) -> None:
+    tag, began = uuid4().hex, now()
+    by_age = [uuid4() for _ in range(30)]
+    for at, video in enumerate(by_age):
+        await database.write(TAG, tag, video)
+        await database.write(NEWEST_TAG, tag, began + timedelta(milliseconds=at), video)
+    found = [row.video_id for row in await repository.tagged([tag], 5)]
+    assert found[:5] == by_age[:-6:-1]
+    assert set(found[5:]) == {*sorted(by_age, key=cassandra_uuid_order)[:5]} - {*found[:5]}
+    assert len(await repository.tagged([tag], 31)) == 30
 
 
 async def test_what_is_popular_is_found_by_its_marks_and_kept(
