@@ -1,11 +1,12 @@
 """Reading killrvideo.cql, and finding what a database lacks.
 
 The file is the one description of the tables. It is compared with what the database reports of itself, so a table that got another column needs
-no migration script: an older database lacks the column and gets it.
+no migration script: an older database lacks the column and gets it. The same holds for the options that the file sets.
 """
 
 import re
-from collections.abc import Iterable
+from ast import literal_eval
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import md5
@@ -40,6 +41,15 @@ class ColumnRow(NamedTuple):
     column: str
     kind: str
     type: str
+
+
+class OptionsRow(NamedTuple):
+    """The options of a table that killrvideo.cql may set, as system_schema.tables has them."""
+
+    table: str
+    gc_grace_seconds: int
+    default_time_to_live: int
+    compaction: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,29 @@ class Table:
                 )
         return statements
 
+    def alterations(self, keyspace: str, present: OptionsRow) -> list[str]:
+        """The statement that sets the options which differ, if any do. Options that the file does not name are left as they are."""
+        different = [
+            f"{name} = {value}"
+            for name, value in _options(self.options).items()
+            if not _has_option(present, name, literal_eval(value))
+        ]
+        return [f"ALTER TABLE {keyspace}.{self.name} WITH {' AND '.join(different)}"] if different else []
+
+
+def _options(text: str) -> dict[str, str]:
+    """The options of a CREATE TABLE by name, without the clustering order."""
+    pairs = [part.partition(" = ") for part in text.split(" AND ") if part and not part.startswith("CLUSTERING ORDER")]
+    return {name: value for name, _, value in pairs}
+
+
+def _has_option(present: OptionsRow, name: str, value: int | dict[str, str]) -> bool:
+    if isinstance(value, int):
+        return bool(getattr(present, name) == value)
+    # The database names the class with its package, and adds what it takes by default.
+    there = {**present.compaction, "class": present.compaction.get("class", "").rpartition(".")[2]}
+    return value.items() <= there.items()
+
 
 def read_tables(text: str) -> list[Table]:
     """The tables of a file like killrvideo.cql. Raises ValueError for a statement that is not understood."""
@@ -102,6 +135,9 @@ def _table(statement: str) -> Table:
     if not create or not key:
         raise ValueError(f"not a CREATE TABLE IF NOT EXISTS with a PRIMARY KEY ((…), …): {statement[:100]}")
     partition, clustering = _names(key["partition"]), _names(key["clustering"])
+    for name in _options(create["options"] or ""):
+        if name not in OptionsRow._fields:
+            raise ValueError(f"not an option that is compared, in {create['name']}: {name}")
     columns = []
     for part in _parts(create["body"]):
         if _KEY.fullmatch(part):

@@ -1,4 +1,5 @@
 """Creating or upgrading the tables of killrvideo.cql in a database: what it lacks is added, what it holds is left alone.
+Options of tables that the file sets (how long rows live, how they are compacted) are set where they differ.
 
 Every statement may be repeated and may run beside another's (IF NOT EXISTS, table ids that follow from the names), so a step that was
 killed is simply run again, and two at once do no harm.
@@ -14,7 +15,7 @@ from common.database import Database, DatabaseError, Select, Write, connect, exp
 from common.errors import Unavailable
 from common.settings import Settings
 from grpc_discovery.addresses import Address
-from schema.tables import CQL_FILE, ColumnRow, read_tables
+from schema.tables import CQL_FILE, ColumnRow, OptionsRow, read_tables
 
 INIT_DONE = "kv_init_done"
 """Existing tools take the presence of this keyspace to mean that the schema is complete."""
@@ -41,6 +42,10 @@ class _VersionRow(NamedTuple):
 _KEYSPACES = Select("SELECT keyspace_name FROM system_schema.keyspaces", _KeyspaceRow)
 _COLUMNS = Select(
     "SELECT table_name, column_name, kind, type FROM system_schema.columns WHERE keyspace_name = ?", ColumnRow
+)
+_OPTIONS = Select(
+    "SELECT table_name, gc_grace_seconds, default_time_to_live, compaction FROM system_schema.tables WHERE keyspace_name = ?",
+    OptionsRow,
 )
 _LOCAL_VERSION = Select("SELECT schema_version FROM system.local", _VersionRow)
 _PEER_VERSIONS = Select("SELECT schema_version FROM system.peers_v2", _VersionRow)
@@ -90,16 +95,19 @@ async def wait_for_cassandra(
 
 
 async def _upgrade(database: Database, settings: Settings) -> None:
-    await database.prepare([_KEYSPACES, _COLUMNS, _LOCAL_VERSION, _PEER_VERSIONS])
+    await database.prepare([_KEYSPACES, _COLUMNS, _OPTIONS, _LOCAL_VERSION, _PEER_VERSIONS])
     keyspace = settings.cassandra.keyspace
     rows = sorted(await database.select(_COLUMNS, keyspace))
     present = {name: list(columns) for name, columns in groupby(rows, key=lambda row: row.table)}
+    options = {row.table: row for row in await database.select(_OPTIONS, keyspace)}
     # Everything is planned before anything is done: a database that cannot be upgraded is left as it was.
     changes = [
         change
         for table in read_tables(CQL_FILE.read_text(encoding="utf-8"))
         for change in (
-            table.additions(keyspace, present[table.name]) if table.name in present else [table.creation(keyspace)]
+            [*table.additions(keyspace, present[table.name]), *table.alterations(keyspace, options[table.name])]
+            if table.name in present
+            else [table.creation(keyspace)]
         )
     ]
     await _create_keyspace(database, keyspace, settings)

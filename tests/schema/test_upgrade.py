@@ -18,7 +18,7 @@ from infra.etcd import Etcd
 from infra.layout import ROOT
 from infra.ports import free_port
 from infra.processes import Process, wait_until
-from schema.tables import CQL_FILE, SchemaMismatch, read_tables
+from schema.tables import CQL_FILE, OptionsRow, SchemaMismatch, read_tables
 from schema.upgrade import INIT_DONE, apply
 from tests.processes import advertised, run_module
 
@@ -70,6 +70,11 @@ def assert_complete(session: Session, keyspace: str) -> None:
     for table in read_tables(CQL_FILE.read_text()):
         for column in table.columns:
             assert present[table.name][column.name][:2] == (column.kind, column.type), f"{table.name}.{column.name}"
+    query = "SELECT table_name, gc_grace_seconds, default_time_to_live, compaction FROM system_schema.tables WHERE keyspace_name = %s"
+    options = {row.table_name: OptionsRow(*row) for row in session.execute(query, [keyspace])}
+    assert [
+        each for table in read_tables(CQL_FILE.read_text()) for each in table.alterations("", options[table.name])
+    ] == []
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +163,39 @@ async def test_what_an_older_database_lacks_is_added_and_its_rows_stay(
     ]
     ratings = session.execute("SELECT userid, rating, version FROM video_ratings_by_user").all()
     assert [tuple(row) for row in ratings] == [(user, 4, None)]
+
+
+async def test_the_tables_of_an_older_version_get_the_options_of_the_file_and_keep_their_rows_and_other_options(
+    session: Session, own_settings: Settings, keyspace: str
+) -> None:
+    session.execute(f"CREATE KEYSPACE {keyspace} WITH replication = {own_settings.cassandra.replication}")
+    for statement in (
+        "user_ratings (userid uuid, rated_at timestamp, videoid uuid, rating int, PRIMARY KEY ((userid), rated_at, videoid))"
+        " WITH CLUSTERING ORDER BY (rated_at DESC, videoid ASC) AND comment = 'ours'",
+        "suggestion_lists (kind text, id uuid, made_at timestamp, checked_at timestamp, basis text, watched frozen<list<uuid>>,"
+        " watched_ratings bigint, videoids frozen<list<uuid>>, reasons text, PRIMARY KEY ((kind, id), made_at))"
+        " WITH CLUSTERING ORDER BY (made_at DESC) AND default_time_to_live = 86400",
+        "suggestion_refreshes (kind text, id uuid, owner uuid, PRIMARY KEY ((kind, id)))",
+        "played_video_marks (minute timestamp, level int, videoid uuid, PRIMARY KEY ((minute), level, videoid))"
+        " WITH CLUSTERING ORDER BY (level DESC, videoid ASC) AND default_time_to_live = 604800",
+        "popular_videos (list int, videoid uuid, folded_until timestamp static, PRIMARY KEY ((list), videoid))",
+    ):
+        session.execute(f"CREATE TABLE {keyspace}.{statement}")
+    session.set_keyspace(keyspace)
+    user, video = uuid4(), uuid4()
+    session.execute("INSERT INTO user_ratings (userid, rated_at, videoid, rating) VALUES (%s, 7, %s, 5)", [user, video])
+    session.execute("INSERT INTO popular_videos (list, videoid) VALUES (0, %s)", [video])
+
+    await apply(own_settings, own_settings.cassandra.contact_points)
+
+    assert_complete(session, keyspace)
+    rows = session.execute("SELECT videoid, rating, changed_at FROM user_ratings WHERE userid = %s", [user]).all()
+    assert [tuple(row) for row in rows] == [(video, 5, None)]
+    assert session.execute("SELECT videoid FROM popular_videos").one().videoid == video
+    comment = session.execute(
+        "SELECT comment FROM system_schema.tables WHERE keyspace_name = %s AND table_name = 'user_ratings'", [keyspace]
+    ).one()
+    assert comment.comment == "ours"
 
 
 def test_a_step_killed_in_the_middle_is_finished_by_the_next(
@@ -250,6 +288,8 @@ def test_the_file_is_understood_whole_and_other_statements_are_refused() -> None
     assert {"ratings_count", "ratings_total", "version"} <= statics
     with pytest.raises(ValueError, match="DROP TABLE"):
         read_tables("DROP TABLE videos;")
+    with pytest.raises(ValueError, match="not an option that is compared, in t: comment"):
+        read_tables("CREATE TABLE IF NOT EXISTS t (a int, PRIMARY KEY ((a))) WITH comment = 'x';")
     with pytest.raises(ValueError, match="not a CREATE TABLE"):
         read_tables("CREATE TABLE IF NOT EXISTS t (a int);")
 
