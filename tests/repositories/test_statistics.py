@@ -58,6 +58,30 @@ async def test_a_video_is_marked_when_its_plays_double(database: Database, cql: 
     assert once not in {marked for _, marked in marks}
 
 
+class CountsMarks:
+    """A database that takes every write, and remembers the marks."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[Any, ...]] = []
+
+    async def write(self, statement: Write, *values: Any) -> None:
+        if statement is INSERT_MARK:
+            self.marks.append(values)
+
+
+async def test_marks_of_a_minute_are_bounded_and_hot_videos_are_among_them() -> None:
+    database, hot = CountsMarks(), uuid4()
+    plays = StatisticsRepository(database)  # type: ignore[arg-type]  # a fake
+    for _ in range(2_000):
+        once_or_twice = uuid4()
+        for video in (once_or_twice, hot, once_or_twice):
+            await plays.add_play(video)
+    for minute in {mark[0] for mark in database.marks}:
+        marks = [mark for mark in database.marks if mark[0] == minute]
+        assert len(marks) == len(set(marks)) <= 200
+    assert (11, hot) in {mark[1:] for mark in database.marks}
+
+
 class Fails:
     """A database on which one statement fails, and that counts how often each is tried."""
 
