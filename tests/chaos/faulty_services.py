@@ -7,7 +7,7 @@ from uuid import UUID
 from common.catalogue import SERVICES
 from common.service import run
 from services.__main__ import load_service
-from services.ratings.repository import RatingsRepository, StandingRow, Totals
+from services.ratings.repository import NewRating, RatingsRepository, StandingRow, Totals
 from services.user_management.accounts import Accounts, NewUser
 from services.video_catalog.repository import VideoCatalogRepository
 from services.video_catalog.video import Video
@@ -25,13 +25,12 @@ class TwiceCounted(RatingsRepository):
         video_id: UUID,
         standing: StandingRow | None,
         totals: Totals,
-        ratings: Mapping[UUID, int],
-        former: Mapping[UUID, int | None],
+        ratings: Mapping[UUID, NewRating],
     ) -> bool:
         TwiceCounted.writes += 1
         if TwiceCounted.writes % _EVERY == 0:
-            totals = Totals(totals.number + 1, totals.total + next(iter(ratings.values()), 1))
-        return await super().write_if_unchanged(video_id, standing, totals, ratings, former)
+            totals = Totals(totals.number + 1, totals.total + max(new.rating for new in ratings.values()))
+        return await super().write_if_unchanged(video_id, standing, totals, ratings)
 
 
 class Stale(VideoCatalogRepository):
