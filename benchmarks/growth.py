@@ -1,4 +1,4 @@
-"""How cost grows: `python -m benchmarks.growth`, or some of it: `python -m benchmarks.growth videos instances`.
+"""How cost grows: `python -m benchmarks.growth`, or some of it: `python -m benchmarks.growth videos instances`. `data` loads whole videos.
 
 Through the services' own repositories on a Cassandra of its own (or `--cassandra HOST:PORT`, which is full of videos afterwards), and through the
 client on an etcd of its own. Prints a chart for each.
@@ -22,6 +22,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from rich.console import Console
 
+from benchmarks import data_growth, data_load
 from benchmarks.servers import open_cassandra
 from client import Services
 from common.database import Database, connect
@@ -243,10 +244,10 @@ def chart_text(title: str, chart: Chart) -> str:
 async def run(arguments: argparse.Namespace) -> None:
     """Measure and print one chart after the other."""
     console = Console(width=120)
-    chosen = arguments.what or [*ON_CASSANDRA, "instances"]
+    chosen = arguments.what or [*ON_CASSANDRA, "data", "instances"]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="killrvideo-growth-")))
-        if set(chosen) & set(ON_CASSANDRA):
+        if set(chosen) - {"instances"}:
             point = stack.enter_context(open_cassandra(arguments.cassandra, folder))
             settings = Settings.load(cassandra_driver=arguments.driver, database_timeout=30)
             database = await connect(settings.cassandra, [point], settings.cassandra.keyspace)
@@ -255,6 +256,10 @@ async def run(arguments: argparse.Namespace) -> None:
                 if name in chosen:
                     for title, chart in (await measure(database, arguments.seconds)).items():
                         console.print(chart_text(title, chart), highlight=False)
+            if "data" in chosen:
+                await database.prepare([*data_growth.all_statements(), *data_load.STATEMENTS])
+                sizes = [int(size) for size in arguments.sizes.split(",")]
+                console.print(await data_growth.growth_table(database, settings, sizes, console))
             await database.close()
         if "instances" in chosen:
             for title, chart in (await instances(folder / "etcd")).items():
@@ -263,8 +268,11 @@ async def run(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=[*ON_CASSANDRA, "instances"], metavar="WHAT", help=f"{', '.join(ON_CASSANDRA)}, instances (all)")  # fmt: skip
+    parser.add_argument("what", nargs="*", choices=[*ON_CASSANDRA, "data", "instances"], metavar="WHAT", help=f"{', '.join(ON_CASSANDRA)}, data, instances (all)")  # fmt: skip
     parser.add_argument("--cassandra", help="host:port of a Cassandra to use (one of our own)")
     parser.add_argument("--driver", default="auto")
+    parser.add_argument(
+        "--sizes", default=",".join(map(str, data_growth.SIZES)), help="data: numbers of videos (%(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=4, help="seconds for each number of callers (4)")
     uvloop.run(run(parser.parse_args()))

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -110,6 +111,19 @@ async def test_a_word_that_nothing_has_is_matched_within_one_edit(
     tables.submit(a_video("zebra crossing"))
     assert await names(stub, typed) == ["zebra crossing"]
     assert await names(stub, f"{typed} crossing") == ["zebra crossing"]
+
+
+@pytest.mark.parametrize("typed", ["vulcano", "volcan", "vlcano", "volcanoo"])
+async def test_ten_thousand_misspelt_words_that_begin_alike_do_not_hide_the_right_one(
+    tables: WordTables, stub: "SearchServiceAsyncStub", typed: str
+) -> None:
+    """With keys of six letters the first fifty of them, in the order of the alphabet, were all that was read."""
+    tables.submit(a_video("volcano erupts"))
+    junk = ["volca" + "".join(letters) for letters in product("abcdefghij", repeat=4)]
+    for start in range(0, len(junk), 500):
+        tables.submit(a_video(" ".join(junk[start : start + 500])))
+    assert len(junk) == 10_000
+    assert "volcano erupts" in await names(stub, typed)
 
 
 async def test_of_words_within_one_edit_the_more_frequent_comes_first(
