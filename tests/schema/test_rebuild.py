@@ -71,6 +71,9 @@ def loaded(session: Session, own_settings: Settings) -> Loaded:
         "newest_videos_by_tag",
         "tags_by_letter",
         "video_words",
+        "suggested_terms",
+        "suggested_beginnings",
+        "spellings_by_key",
         "video_ratings_by_user",
         "user_ratings",
     ):
@@ -97,6 +100,12 @@ def assert_rebuilt(session: Session, loaded: Loaded) -> None:
     assert [row.tag for row in letters] == ["hot rocks"]
     words = session.execute("SELECT word, videoid FROM video_words").all()
     assert {row.videoid for row in words} == set(loaded.videos)
+    for query, expected in (
+        ("SELECT term FROM suggested_terms WHERE beginning = 'vo'", "volcano"),
+        ("SELECT beginning FROM suggested_beginnings WHERE first_letter = 'v'", "vo"),
+        ("SELECT word FROM spellings_by_key WHERE key = 'volcan'", "volcano"),
+    ):
+        assert [tuple(row) for row in session.execute(query)] == [(expected,)]
     totals = session.execute(
         "SELECT DISTINCT videoid, ratings_count, ratings_total FROM video_ratings_by_user WHERE videoid = %s",
         [loaded.rated],
