@@ -4,7 +4,6 @@ Answers that arrive close together wake the event loop once: waking it costs mor
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Self
 
@@ -39,6 +38,7 @@ from common.database.availability import (
     unanswered,
     unavailable,
 )
+from common.database.cassandra_answers import Answers
 from common.database.cassandra_cluster import CONDITIONAL_PROFILE, build_cluster
 from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.database.repeating import repeated
@@ -90,7 +90,7 @@ class CassandraDriver:
         self._serial_consistency = ConsistencyLevel.name_to_value[settings.serial_consistency]
         self._prepared: dict[Statement, PreparedStatement] = {}
         self._makers: dict[Select[Any], Callable[[Iterable[Any]], Any]] = {}
-        self._answers = _Answers(asyncio.get_running_loop())
+        self._answers = Answers(asyncio.get_running_loop())
         self._availability = Availability()
         self._timestamp_us: int | None = None
         # Asked by the driver for each statement, within `execute_async`. Without one, Cassandra says when something was written.
@@ -255,46 +255,6 @@ class CassandraDriver:
         for row in rows[1:]:
             row.pop("[applied]", None)
         return Outcome(applied, [] if applied else rows)
-
-
-class _Answers:
-    """Carries answers from the driver's thread to the event loop, waking it once for all that wait."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._waiting: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
-        self._woken = False
-
-    async def of(self, response: Any) -> Any:
-        """The rows of a driver's response, or its error raised."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        response.add_callbacks(
-            callback=self._deliver, callback_args=(future, None), errback=self._fail, errback_args=(future,)
-        )
-        return await future
-
-    def _deliver(self, rows: Any, future: asyncio.Future[Any], error: BaseException | None) -> None:
-        self._waiting.append((future, rows, error))
-        if not self._woken:
-            self._woken = True
-            try:
-                self._loop.call_soon_threadsafe(self._wake)
-            except RuntimeError:
-                pass  # the loop has closed: nobody waits any more
-
-    def _fail(self, error: BaseException, future: asyncio.Future[Any]) -> None:
-        self._deliver(None, future, error)
-
-    def _wake(self) -> None:
-        self._woken = False  # before looking, so that an answer arriving now wakes the loop again
-        while self._waiting:
-            future, rows, error = self._waiting.popleft()
-            if future.done():
-                continue  # its task was cancelled
-            if error is None:
-                future.set_result(rows)
-            else:
-                future.set_exception(error)
 
 
 def _translated(error: Exception) -> Exception:
