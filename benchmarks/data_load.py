@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from itertools import accumulate
 from uuid import UUID, uuid1, uuid4
 
 from common.database import Database, Write
+from common.errors import Unavailable
 from common.timestamps import now
 from services.comments.repository import INSERT_BY_VIDEO
 from services.video_catalog.index_plan import spelling_steps, steps_to_write
@@ -19,7 +20,8 @@ WORDS, TAGS = 50_000, 2_000
 DAYS = 30
 WORDS_OF_A_NAME, TAGS_OF_A_VIDEO, WORDS_OF_A_DESCRIPTION = 5, 3, 20
 RATINGS_OF_A_VIDEO, RATINGS_AT_ONCE = 10, 20
-WRITERS = 16
+WRITERS = 8
+PAUSE_SECONDS = 0.5
 SEED = 13
 
 INSERT_RATING = Write("INSERT INTO video_ratings_by_user (videoid, userid, rating) VALUES (?, ?, ?)")
@@ -94,11 +96,10 @@ class Load:
         steps, found = steps_to_write(video, None)
         new = (found.shown_spellings | found.other_spellings) - self._spelt
         self._spelt |= new
-        comment = (
-            INSERT_BY_VIDEO,
-            (self.videos[0] if self.videos else video.video_id, uuid1(), video.user_id, "a comment"),
-        )
-        await self._catalog.write_apart([*steps.before, *steps.together, *steps.after, *spelling_steps(new), comment])
+        target = self.videos[0] if self.videos else video.video_id
+        comment = (INSERT_BY_VIDEO, (target, uuid1(), video.user_id, "a comment"))
+        everything = [*steps.before, *steps.together, *steps.after, *spelling_steps(new), comment]
+        await _patiently(lambda: self._catalog.write_apart(everything))
 
     async def _rate(self, wanted: int) -> None:
         """Ratings of people one after the other; the first videos get more than the later ones."""
@@ -111,9 +112,11 @@ class Load:
                 chosen = set(self._random.choices(self.videos, cum_weights=weights, k=RATINGS_AT_ONCE))
                 rated = [(video_id, self._random.randint(1, 5)) for video_id in chosen]
                 rated_at = now()
-                await self._database.batch([(INSERT_OF_USER, (user_id, rated_at, *each)) for each in rated])
-                for video_id, rating in rated:
-                    await self._database.write(INSERT_RATING, video_id, user_id, rating)
+                of_user = [(INSERT_OF_USER, (user_id, rated_at, *each)) for each in rated]
+                await _patiently(lambda: self._database.batch(of_user))  # noqa: B023  # awaited before the next round
+                for each in rated:
+                    values = (each[0], user_id, each[1])
+                    await _patiently(lambda: self._database.write(INSERT_RATING, *values))  # noqa: B023
 
         await asyncio.gather(*(rater() for _ in range(WRITERS)))
 
@@ -125,6 +128,15 @@ class Load:
             letters = (self._random.choice(_CONSONANTS) + self._random.choice(_VOWELS) for _ in range(syllables))
             found["".join(letters)] = None
         return list(found)
+
+
+async def _patiently(write: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a write while Cassandra cannot keep up."""
+    while True:
+        try:
+            return await write()
+        except Unavailable:
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _zipf(size: int) -> Sequence[float]:
