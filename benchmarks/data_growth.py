@@ -6,11 +6,11 @@ those of people do: the commonest is in nearly every video. Prints the time of e
 
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import import_module
 from statistics import median
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid1, uuid4
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +23,6 @@ from protos import (
     comments_pb2,
     ratings_pb2,
     search_pb2,
-    statistics_pb2,
     suggested_videos_pb2,
     video_catalog_pb2,
 )
@@ -32,7 +31,7 @@ from protos.common_pb2 import TimeUuid, Uuid
 SIZES = (1_000, 10_000, 100_000)
 PAGE = 10
 REPEATS, UNTIMED = 30, 5
-SLUGS = ("video_catalog", "search", "comments", "ratings", "statistics", "suggested_videos")
+SLUGS = ("video_catalog", "search", "comments", "ratings", "suggested_videos")
 SECONDS_OF_A_CALL = 60.0
 
 
@@ -122,81 +121,87 @@ async def _measure(database: CountingDatabase, call: Any, request: Any) -> tuple
     return median(times), most
 
 
-def _calls(load: "Load") -> dict[str, tuple[str, Any]]:
-    """The calls to measure: by name, and what they ask for after a comma; the service; and what makes a request."""
-    catalog, search = video_catalog_pb2, search_pb2
+Calls = dict[str, tuple[str, Callable[[], Any]]]
+"""By the name of the call, and what it asks for after a comma: the service, and what makes a request."""
 
-    def video() -> Uuid:
-        return Uuid(value=str(random.choice(load.videos)))
 
-    def user() -> Uuid:
-        return Uuid(value=str(random.choice(load.users)))
+def _calls(load: Load) -> Calls:
+    return _catalog_calls(load) | _search_calls(load) | _calls_of_people(load)
 
-    def query(text: str) -> Any:
-        return lambda: search.SearchVideosRequest(query=text, page_size=PAGE)
 
-    def beginning(text: str) -> Any:
-        return lambda: search.GetQuerySuggestionsRequest(query=text, page_size=PAGE)
+def _catalog_calls(load: Load) -> Calls:
+    def ten() -> list[Uuid]:
+        return [_any(load.videos) for _ in range(PAGE)]
 
-    hit, common = Uuid(value=str(load.videos[0])), load.words
+    requests: dict[str, Callable[[], Any]] = {
+        "GetVideo": lambda: video_catalog_pb2.GetVideoRequest(video_id=_any(load.videos)),
+        "GetVideoPreviews, ten": lambda: video_catalog_pb2.GetVideoPreviewsRequest(video_ids=ten()),
+        "GetLatestVideoPreviews": lambda: video_catalog_pb2.GetLatestVideoPreviewsRequest(page_size=PAGE),
+        "GetUserVideoPreviews": lambda: video_catalog_pb2.GetUserVideoPreviewsRequest(
+            user_id=_any(load.users), page_size=PAGE
+        ),
+        "SubmitYouTubeVideo, new": lambda: _submission(load, uuid4()),
+        "SubmitYouTubeVideo, again": lambda: _submission(load, load.resubmitted),
+    }
+    return {name: ("video_catalog", request) for name, request in requests.items()}
+
+
+def _search_calls(load: Load) -> Calls:
+    def query(text: str) -> tuple[str, Callable[[], Any]]:
+        return "search", lambda: search_pb2.SearchVideosRequest(query=text, page_size=PAGE)
+
+    def beginning(text: str) -> tuple[str, Callable[[], Any]]:
+        return "search", lambda: search_pb2.GetQuerySuggestionsRequest(query=text, page_size=PAGE)
+
+    words = load.words
     return {
-        "GetVideo": ("video_catalog", lambda: catalog.GetVideoRequest(video_id=video())),
-        "GetVideoPreviews, ten": (
-            "video_catalog",
-            lambda: catalog.GetVideoPreviewsRequest(video_ids=[video() for _ in range(PAGE)]),
-        ),
-        "GetLatestVideoPreviews": (
-            "video_catalog",
-            lambda: catalog.GetLatestVideoPreviewsRequest(page_size=PAGE),
-        ),
-        "GetUserVideoPreviews": (
-            "video_catalog",
-            lambda: catalog.GetUserVideoPreviewsRequest(user_id=user(), page_size=PAGE),
-        ),
-        "SubmitYouTubeVideo, new": ("video_catalog", lambda: _submission(load, uuid4())),
-        "SubmitYouTubeVideo, again": ("video_catalog", lambda: _submission(load, load.resubmitted)),
-        "SearchVideos, the commonest word": ("search", query(common[0])),
-        "SearchVideos, two common words": ("search", query(f"{common[1]} {common[2]}")),
-        "SearchVideos, a rare word": ("search", query(load.rare)),
-        "SearchVideos, mistyped": ("search", query(load.mistyped)),
-        "GetQuerySuggestions, one letter": ("search", beginning(common[0][0])),
-        "GetQuerySuggestions, two": ("search", beginning(common[0][:2])),
-        "GetQuerySuggestions, four": ("search", beginning(common[0][:4])),
-        "GetVideoComments, a hit": (
-            "comments",
-            lambda: comments_pb2.GetVideoCommentsRequest(video_id=hit, page_size=PAGE),
-        ),
-        "CommentOnVideo, a hit": (
-            "comments",
-            lambda: comments_pb2.CommentOnVideoRequest(
-                video_id=hit, user_id=user(), comment_id=TimeUuid(value=str(load.comment_id())), comment="one more"
-            ),
-        ),
-        "GetRating, a hit": ("ratings", lambda: ratings_pb2.GetRatingRequest(video_id=hit)),
-        "RateVideo, a hit": (
-            "ratings",
-            lambda: ratings_pb2.RateVideoRequest(video_id=hit, user_id=user(), rating=random.randint(1, 5)),
-        ),
-        "GetNumberOfPlays, ten": (
-            "statistics",
-            lambda: statistics_pb2.GetNumberOfPlaysRequest(video_ids=[video() for _ in range(PAGE)]),
-        ),
-        "GetRelatedVideos, new list": (
-            "suggested_videos",
-            lambda: suggested_videos_pb2.GetRelatedVideosRequest(video_id=video(), page_size=PAGE),
-        ),
-        "GetRelatedVideos, kept list": (
-            "suggested_videos",
-            lambda: suggested_videos_pb2.GetRelatedVideosRequest(video_id=hit, page_size=PAGE),
-        ),
-        "GetSuggestedForUser, new list": (
-            "suggested_videos",
-            lambda: suggested_videos_pb2.GetSuggestedForUserRequest(user_id=user(), page_size=PAGE),
-        ),
+        "SearchVideos, the commonest word": query(words[0]),
+        "SearchVideos, two common words": query(f"{words[1]} {words[2]}"),
+        "SearchVideos, a rare word": query(load.rare),
+        "SearchVideos, mistyped": query(load.mistyped),
+        "GetQuerySuggestions, one letter": beginning(words[0][0]),
+        "GetQuerySuggestions, two": beginning(words[0][:2]),
+        "GetQuerySuggestions, four": beginning(words[0][:4]),
     }
 
 
-def _submission(load: "Load", video_id: UUID) -> Any:
+def _calls_of_people(load: Load) -> Calls:
+    hit = Uuid(value=str(load.videos[0]))
+
+    def comment() -> Any:
+        comment_id = TimeUuid(value=str(uuid1()))
+        return comments_pb2.CommentOnVideoRequest(
+            video_id=hit, user_id=_any(load.users), comment_id=comment_id, comment="one more"
+        )
+
+    def rating() -> Any:
+        return ratings_pb2.RateVideoRequest(video_id=hit, user_id=_any(load.users), rating=random.randint(1, 5))
+
+    def related(video_id: Uuid) -> Any:
+        return suggested_videos_pb2.GetRelatedVideosRequest(video_id=video_id, page_size=PAGE)
+
+    def suggested() -> Any:
+        return suggested_videos_pb2.GetSuggestedForUserRequest(user_id=_any(load.users), page_size=PAGE)
+
+    def comments() -> Any:
+        return comments_pb2.GetVideoCommentsRequest(video_id=hit, page_size=PAGE)
+
+    return {
+        "GetVideoComments, a hit": ("comments", comments),
+        "CommentOnVideo, a hit": ("comments", comment),
+        "GetRating, a hit": ("ratings", lambda: ratings_pb2.GetRatingRequest(video_id=hit)),
+        "RateVideo, a hit": ("ratings", rating),
+        "GetRelatedVideos, new list": ("suggested_videos", lambda: related(_any(load.videos))),
+        "GetRelatedVideos, kept list": ("suggested_videos", lambda: related(hit)),
+        "GetSuggestedForUser, new list": ("suggested_videos", suggested),
+    }
+
+
+def _any(ids: Sequence[UUID]) -> Uuid:
+    return Uuid(value=str(random.choice(ids)))
+
+
+def _submission(load: Load, video_id: UUID) -> Any:
     video = load.video(video_id)
     return video_catalog_pb2.SubmitYouTubeVideoRequest(
         video_id=Uuid(value=str(video_id)),

@@ -49,10 +49,6 @@ class Load:
         self.mistyped = "quixoticaly"
         self.resubmitted = uuid4()
 
-    def comment_id(self) -> UUID:
-        """A new id of a comment."""
-        return uuid1()
-
     def video(self, video_id: UUID) -> Video:
         """A made-up video."""
         choose = self._random.choices

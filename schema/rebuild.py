@@ -18,11 +18,11 @@ from common.database import Database, Select, explained
 from common.errors import Unavailable
 from common.settings import Settings
 from grpc_discovery.addresses import Address
+from schema import stale_entries
 from schema.upgrade import wait_for_cassandra
 from services.ratings import repository as ratings
 from services.ratings.tally import Tally
 from services.video_catalog import repository as video_catalog
-from services.video_catalog import stale_entries
 from services.video_catalog.submissions import Submissions
 
 _AT_ONCE = 16
