@@ -115,19 +115,23 @@ class SearchRepository:
         """Up to `limit` words and tags that begin with `beginning`, in the order of their code points, behind `after`."""
         if len(beginning) >= MAX_BEGINNING:
             return await self._terms_of(beginning_of(beginning), beginning, after, limit)
-        # Each of these has at least one, so no more are read than rows are wanted.
-        rows = await self._database.select(BEGINNINGS, beginning, beginning_of(after or beginning), limit + 1)
         found: list[TermRow] = []
-        for start in range(0, len(rows), BEGINNINGS_AT_ONCE):
-            some = rows[start : start + BEGINNINGS_AT_ONCE]
-            missing = limit - len(found)
-            for terms in await asyncio.gather(
-                *(self._terms_of(row.beginning, beginning, after, missing) for row in some)
-            ):
-                found += terms
-            if len(found) >= limit:
-                break
-        return found[:limit]
+        start = beginning_of(after or beginning)
+        while True:
+            # Hardly any of these is without a term, so one page of them is enough.
+            rows = await self._database.select(BEGINNINGS, beginning, start, limit + 1)
+            for first in range(0, len(rows), BEGINNINGS_AT_ONCE):
+                some = rows[first : first + BEGINNINGS_AT_ONCE]
+                missing = limit - len(found)
+                for terms in await asyncio.gather(
+                    *(self._terms_of(row.beginning, beginning, after, missing) for row in some)
+                ):
+                    found += terms
+                if len(found) >= limit:
+                    return found[:limit]
+            if len(rows) <= limit:
+                return found
+            start = rows[-1].beginning + "\0"  # the next text in the order of code points
 
     async def _terms_of(self, partition: str, beginning: str, after: str | None, limit: int) -> list[TermRow]:
         statement, start = (TERMS, beginning) if after is None else (TERMS_AFTER, after)

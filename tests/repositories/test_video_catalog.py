@@ -482,6 +482,8 @@ async def test_suggestions_for_one_letter_come_from_all_beginnings_in_order(
     names = [f"q{letter}{rest}" for letter in second for rest in ("zz", "ab")]
     await submissions.submit(submission(" ".join(names[:20])))
     await submissions.submit(submission(" ".join(names[20:]), tags=frozenset({"q", "q tag", "r"})))
+    for number in range(0x21, 0x40):  # beginnings without a term: a submit that crashed, or tables that were emptied
+        cql.execute("INSERT INTO suggested_beginnings (first_letter, beginning) VALUES ('q', %s)", (f"q{chr(number)}",))
     suggester, expected = Suggester(SearchRepository(database)), sorted(["q", "q tag", *names])
     for limit in (1, 7, 41, 42, 100):
         assert await suggester.suggest("Q", limit) == expected[:limit]
