@@ -2,7 +2,7 @@
 PYTHON ?= python3
 INFRA := $(PYTHON) -m infra
 
-.PHONY: help run start stop status logs scale rolling-restart test test-fast test-pythons chaos bench load load-scale containers check protos generate setup clean
+.PHONY: help run start stop status logs scale rolling-restart test test-fast test-pythons chaos fuzz bench load load-scale containers check protos generate setup clean
 help:            ; @$(INFRA) help
 run:             ; @$(INFRA) run
 start:           ; @$(INFRA) start
@@ -15,6 +15,7 @@ test:            ; @$(INFRA) test "ARGS=$(ARGS)"
 test-fast:       ; @$(INFRA) test-fast "ARGS=$(ARGS)"
 test-pythons:    ; @$(INFRA) test-pythons "ARGS=$(ARGS)"
 chaos:           ; @$(INFRA) chaos "ARGS=$(ARGS)"
+fuzz:            ; @$(INFRA) fuzz "ARGS=$(ARGS)"
 bench:           ; @$(INFRA) bench "ARGS=$(ARGS)"
 load:            ; @$(INFRA) load "ARGS=$(ARGS)"
 load-scale:      ; @$(INFRA) load-scale

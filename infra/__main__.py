@@ -26,6 +26,7 @@ COMMANDS = {
     "test-fast": "run the tests that need neither etcd nor Cassandra nor any other process; ARGS=tests/services for some",
     "test-pythons": "the library's wheel and examples on each of Python 3.11 to 3.13 that is here; ARGS=discovery/tests for all its tests",
     "chaos": "do every fault of docs/advertising.md to real processes and measure; ARGS='--only killed --runs 20'",
+    "fuzz": "send 100,000 forged paging tokens and 100,000 odd requests to all services; ARGS='--count 5000 --only tokens'",
     "bench": "what each call costs beside a bare floor server; ARGS='--calls GetVideo --rounds 3'",
     "load": "30 s of visitors who look around, against the running system (started if need be); ARGS='run hot-video --rate 80'",
     "load-scale": "the scaling story in three minutes: more instances, one killed, a rolling restart, a frozen Cassandra",
@@ -37,7 +38,7 @@ COMMANDS = {
     "clean": "remove .local/: the virtual environment, Cassandra, etcd, all data and logs",
 }
 
-NEEDS_CASSANDRA = ("run", "start", "test", "chaos", "bench", "load", "load-scale", "setup")
+NEEDS_CASSANDRA = ("run", "start", "test", "chaos", "fuzz", "bench", "load", "load-scale", "setup")
 
 OF_WHAT_RUNS = ("stop", "status", "logs", "scale", "rolling-restart")
 

@@ -29,6 +29,7 @@ def run_command(command: str, arguments: list[str]) -> int:
         "test-fast": lambda: _test_fast(given["ARGS"]),
         "test-pythons": lambda: pythons.test_pythons(shlex.split(given["ARGS"])),
         "chaos": lambda: _become("tests.chaos", given["ARGS"]),
+        "fuzz": lambda: _become("tests.fuzz", given["ARGS"]),
         "bench": lambda: _become("benchmarks", given["ARGS"]),
         "load": lambda: _load(given["ARGS"] or "run browse"),
         "load-scale": lambda: _load("run scaling"),

@@ -24,7 +24,8 @@ FRESH_SECONDS = 30.0
 
 _RING_START = -(1 << 63)
 _RING_SIZE = 1 << 64
-_MAX_WORDS_COUNTED = 50_000
+# Only of a word that is in hundreds of videos the count is asked for, and longer ones are not.
+_MAX_WORDS_COUNTED, _MAX_CHARACTERS_COUNTED = 50_000, 40
 
 
 _log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ async def estimated(rows: Sequence[SampleRow]) -> Statistics:
         counts = (await in_slices(analyse_pausing(row.name or "", row.tags or (), row.description or ""))).counts
         if counts:
             sampled += 1
-            with_word.update(counts.keys())
+            with_word.update(word for word in counts if len(word) <= _MAX_CHARACTERS_COUNTED)
             if len(with_word) > _MAX_WORDS_COUNTED:
                 # Only the common words matter: the others are forgotten now and then ("lossy counting", G. Manku, R. Motwani, VLDB 2002).
                 with_word = Counter({word: count for word, count in with_word.items() if count > 1})

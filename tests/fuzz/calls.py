@@ -89,7 +89,7 @@ class Caller:
     async def close(self) -> None:
         """Close the channels."""
         for channel in self._channels.values():
-            await channel.close()
+            await channel.close(None)
 
 
 def request_of(call: str, **fields: Any) -> Sent:

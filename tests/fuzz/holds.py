@@ -21,16 +21,20 @@ class Holds:
     def note(self, seconds: float, handle: Any) -> None:
         """Take one step into account."""
         if seconds > self.longest:
-            task = getattr(handle._callback, "__self__", None)
-            self.longest = seconds
-            self.what = task.get_coro().__qualname__ if isinstance(task, asyncio.Task) else repr(handle._callback)
+            self.longest, self.what = seconds, _name(handle._callback)
+
+
+def _name(callback: Any) -> str:
+    task: Any = getattr(callback, "__self__", None)
+    return repr(task.get_coro() if isinstance(task, asyncio.Task) else callback)
 
 
 @contextmanager
 def measured_holds() -> Iterator[Holds]:
     """Measure every step of asyncio's own event loops (not uvloop's) in this process, exactly: each is one `Handle._run`."""
     holds = Holds()
-    run = asyncio.Handle._run  # type: ignore[attr-defined]  # where each step of a loop passes
+    kind: Any = asyncio.Handle
+    run = kind._run  # each step of a loop passes here
 
     def measured(handle: Any) -> None:
         began = time.thread_time()
@@ -40,9 +44,9 @@ def measured_holds() -> Iterator[Holds]:
     # What was there before is no garbage of a step: the collector need not look at it.
     gc.collect()
     gc.freeze()
-    asyncio.Handle._run = measured  # type: ignore[attr-defined]
+    kind._run = measured
     try:
         yield holds
     finally:
-        asyncio.Handle._run = run  # type: ignore[attr-defined]
+        kind._run = run
         gc.unfreeze()

@@ -15,7 +15,7 @@ _INTEGERS = {
     FieldDescriptor.TYPE_INT64: (-(2**63), 2**63 - 1),
 }
 _BOUNDARIES = (0, 1, 2, 3, 5, 6, 200, 201, 1000, 1001, 1_700_000_000, 253_402_300_799, 253_402_300_800, -62_135_596_801)
-_REPEATED_SOME, _REPEATED_MANY = (0, 1, 2, 3), (100, 101, 200, 201, 1000, 20_000)
+_REPEATED_MANY = (100, 101, 200, 201, 1000, 20_000)
 
 # Characters that texts go wrong on: NUL, a quote, a combining mark, one of four bytes, Han (which has no spaces), one that grows when it is
 # folded, a surrogate's neighbours, what SQL and paths are made of.
@@ -46,76 +46,100 @@ def _sent_with(name: str) -> Any:
 
 
 class _Values:
-    """What fields may hold, by their names and types."""
+    """What fields may hold, by their names and types: what is valid there, and what may be anything."""
 
     def __init__(self, known: Known) -> None:
         ids = known.user_ids + known.video_ids + known.comment_ids
         words = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
-        any_text = st.one_of(words, _random_texts, _odd_texts, _long_texts, _many_words)
-        # Most ids are good ones: a request with a bad one goes no further.
-        self._id = st.one_of(
-            *[st.sampled_from(ids)] * 6,
-            st.sampled_from(known.comment_ids),
-            st.uuids().map(str),
-            st.sampled_from(ids).map(str.upper),
-            st.sampled_from(["", "nope", "0" * 36, f"{{{ids[0]}}}", ids[0].replace("-", ""), "\0" * 36]),
-            any_text,
-        )
-        self._text = any_text
-        self._texts_by_name = {
-            "email": st.one_of(
-                st.sampled_from(known.emails),
-                st.uuids().map("{}@example.org".format),
-                st.sampled_from(["@", "a@", "a@b@c.d", "a\0@b.c", "\u0130@\u0130.org", f"{'a' * 300}@example.org"]),
-                any_text,
+        text = st.one_of(words, _random_texts, _odd_texts, _long_texts, _many_words)
+        valid_id = st.one_of(st.sampled_from(ids), st.uuids().map(str), st.sampled_from(ids).map(str.upper))
+        odd_ids = ["", "nope", "0" * 36, f"{{{ids[0]}}}", ids[0].replace("-", ""), "\0" * 36, "\uff10" * 36]
+        odd_emails = ["@", "a@", "a@b@c.d", "a\0@b.c", "\u0130@\u0130.org", f"{'a' * 300}@example.org"]
+        odd_urls = [
+            "http://[",
+            "http://[::1]/\0",
+            "https://\u2488.com",
+            "//a",
+            "http://a:99999999999/",
+            "https://\u3000",
+        ]
+        self._valid_texts: dict[str, st.SearchStrategy[str]] = {
+            "killrvideo.common.Uuid.value": valid_id,
+            "killrvideo.common.TimeUuid.value": st.one_of(
+                st.sampled_from(known.comment_ids), st.uuids(version=1).map(str)
             ),
-            "password": st.one_of(st.just(PASSWORD), any_text),
-            "upload_url": st.one_of(
-                st.sampled_from(
-                    ["https://example.org/a.mp4", "http://[", "http://[::1]/\0", "https://\u2488.com", "//a"]
-                ),
-                any_text,
-            ),
-            "paging_state": st.one_of(*[st.just("")] * 8, any_text),
+            "email": st.one_of(st.sampled_from(known.emails), st.uuids().map("{}@example.org".format)),
+            "password": st.just(PASSWORD),
+            "upload_url": st.just("https://example.org/a.mp4"),
+            "paging_state": st.just(""),
+            "": words,
+        }
+        self._any_texts: dict[str, st.SearchStrategy[str]] = {
+            "killrvideo.common.Uuid.value": st.one_of(st.sampled_from(odd_ids), text),
+            "killrvideo.common.TimeUuid.value": st.one_of(st.sampled_from(odd_ids), valid_id, text),
+            "email": st.one_of(st.sampled_from(odd_emails), text),
+            "upload_url": st.one_of(st.sampled_from(odd_urls), text),
+            "": text,
         }
 
-    def message(self, descriptor: Descriptor) -> st.SearchStrategy[Message]:
-        """A message in which any field may be left out."""
-        if descriptor.full_name in ("killrvideo.common.Uuid", "killrvideo.common.TimeUuid"):
-            return self._id.map(lambda value: message_factory.GetMessageClass(descriptor)(value=value))
-        fields = {field.name: self._field(field) for field in descriptor.fields}
-        left_out = st.sampled_from([()] * 6 + [(name,) for name in fields])
+    def message(self, descriptor: Descriptor, *, valid: bool = False) -> st.SearchStrategy[Message]:
+        """A message: valid, with up to three fields replaced by anything or left out, or of anything in all fields."""
+        make = message_factory.GetMessageClass(descriptor)
+        all_valid = st.fixed_dictionaries({field.name: self._valid(field) for field in descriptor.fields})
+        if valid:
+            return all_valid.map(lambda fields: make(**fields))
+        anything = {field.name: self._anything(field) for field in descriptor.fields}
+        replaced = st.one_of(
+            *(st.tuples(st.just(name), st.one_of(st.none(), *[value] * 4)) for name, value in anything.items())
+        )
+        nearly_valid = st.builds(
+            lambda fields, changes: make(**fields | dict(changes)), all_valid, st.lists(replaced, max_size=3)
+        )
+        return st.one_of(
+            *[nearly_valid] * 7, st.fixed_dictionaries({}, optional=anything).map(lambda fields: make(**fields))
+        )
 
-        def build(values: dict[str, Any], without: tuple[str, ...]) -> Message:
-            kept = {name: value for name, value in values.items() if name not in without}
-            return message_factory.GetMessageClass(descriptor)(**kept)
+    def _valid(self, field: FieldDescriptor) -> st.SearchStrategy[Any]:
+        if field.message_type:
+            value: st.SearchStrategy[Any] = self.message(field.message_type, valid=True)
+        elif field.type == field.TYPE_STRING:
+            value = self._text_of(self._valid_texts, field)
+        else:
+            value = st.one_of(
+                st.integers(1, 5), st.sampled_from([1000]) if field.name == "page_size" else st.integers(1, 5)
+            )
+        return st.lists(value, min_size=1, max_size=3) if field.is_repeated else value
 
-        return st.builds(build, st.fixed_dictionaries(fields), left_out)
-
-    def _field(self, field: FieldDescriptor) -> st.SearchStrategy[Any]:
-        value = self._value(field)
+    def _anything(self, field: FieldDescriptor) -> st.SearchStrategy[Any]:
+        value = self._any_value(field)
         if not field.is_repeated:
             return value
-        some = st.lists(value, max_size=max(_REPEATED_SOME))
+        some = st.lists(value, max_size=3)
         # Many, but few different ones: hypothesis need not draw each.
         many = st.builds(
             lambda drawn, count: (drawn * count)[:count],
             st.lists(value, min_size=1, max_size=3),
             st.sampled_from(_REPEATED_MANY),
         )
-        distinct = st.sampled_from(_REPEATED_MANY[:4]).map(lambda count: [f"tag {number}" for number in range(count)])
-        return st.one_of(some, some, many, distinct) if field.type == field.TYPE_STRING else st.one_of(some, some, many)
+        if field.type != field.TYPE_STRING:
+            return st.one_of(some, many)
+        distinct = st.builds(
+            lambda count, piece, length: [f"{number:03}".ljust(length, piece) for number in range(count)],
+            st.sampled_from((99, 100, 101)),
+            st.sampled_from(_PIECES[:3]),
+            st.sampled_from((5, 199, 200, 201)),
+        )
+        return st.one_of(some, many, distinct)
 
-    def _value(self, field: FieldDescriptor) -> st.SearchStrategy[Any]:
-        if field.type == field.TYPE_MESSAGE:
+    def _any_value(self, field: FieldDescriptor) -> st.SearchStrategy[Any]:
+        if field.message_type:
             return self.message(field.message_type)
         if field.type == field.TYPE_STRING:
-            return self._texts_by_name.get(field.name, self._text)
+            return self._text_of(self._any_texts, field)
         minimum, maximum = _INTEGERS[field.type]
-        boundaries = [number for number in _BOUNDARIES if minimum <= number <= maximum]
-        return st.one_of(
-            st.sampled_from(boundaries),
-            st.integers(1, 1000),
-            st.integers(minimum, maximum),
-            st.sampled_from([minimum, maximum]),
-        )
+        boundaries = [number for number in (*_BOUNDARIES, minimum, maximum) if minimum <= number <= maximum]
+        return st.one_of(st.sampled_from(boundaries), st.integers(1, 1000), st.integers(minimum, maximum))
+
+    @staticmethod
+    def _text_of(texts: dict[str, st.SearchStrategy[str]], field: FieldDescriptor) -> st.SearchStrategy[str]:
+        return texts.get(field.full_name, texts.get(field.name, texts[""]))

@@ -1,7 +1,6 @@
 """Services that are fuzzed: all in this process, on a real Cassandra, where holds of the loop and reads can be counted; or in processes."""
 
 import asyncio
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -124,8 +123,3 @@ def resident_mib(pid: int) -> float:
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         [line] = [line for line in status if line.startswith("VmHWM:")]
     return int(line.split()[1]) / 1024
-
-
-def seconds_since(began: float) -> float:
-    """Seconds since a time of time.monotonic."""
-    return time.monotonic() - began

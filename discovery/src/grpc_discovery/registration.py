@@ -27,6 +27,8 @@ _SPREAD_SECONDS = 2.0
 _WITHDRAW_SECONDS = 2.0
 # How long a start waits for a registry that is being opened, before it goes on without.
 _OPEN_SECONDS = 0.5
+# Reasons of a lost entry that are remembered, so that each is logged once.
+_MAX_TOLD = 100
 
 _log = logging.getLogger(__name__)
 
@@ -150,6 +152,8 @@ class Registration:
 
     def _lost(self, reason: str) -> None:
         if reason not in self._told:
+            if len(self._told) >= _MAX_TOLD:
+                self._told.clear()  # told again then, which does less harm than memory that grows
             self._told.add(reason)
             what = "no longer advertised" if self._ever_advertised else "not advertised yet"
             _log.warning("%s: %s: %s", what, self._path, reason)
