@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Collection, Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,6 +11,7 @@ from language.text import MAX_KNOWN_CHARACTERS, _separators, stems, words
 from language.word_index import analyse
 from services.search.repository import SampleRow
 from services.search.statistics import estimated
+from services.statistics.repository import StatisticsRepository
 from services.suggested_videos.histories import Histories
 from services.suggested_videos.repository import RatingRow
 from services.video_catalog.spellings import MAX_REMEMBERED, _RecentlyWritten
@@ -107,3 +109,16 @@ async def test_the_words_of_a_sample_are_counted_within_a_bound(growth: Growth) 
     statistics = await estimated(rows)
     assert statistics.sampled == 256
     assert growth() < 25 * MB
+
+
+class NoDatabase:
+    """Takes writes and keeps none."""
+
+    async def write(self, statement: Any, *values: Any) -> None: ...
+
+
+async def test_plays_are_remembered_within_a_bound(growth: Growth) -> None:
+    repository = StatisticsRepository(NoDatabase())  # type: ignore[arg-type]  # a fake
+    for _ in range(25_000):
+        await repository.add_play(uuid4())
+    assert growth() < 5 * MB

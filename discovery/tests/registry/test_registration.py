@@ -201,3 +201,10 @@ async def test_a_fault_of_ours_ends_neither_the_loop_nor_the_stopping(
     await kept.withdraw()
     assert kept.state is State.WITHDRAWN
     assert "withdrawing Greeter/slot failed" in caplog.text
+
+
+async def test_reasons_that_differ_each_time_are_forgotten_again(registry: MemoryRegistry) -> None:
+    kept = Registration(registry, "Greeter", "a", "127.0.0.1:1", 10)
+    for number in range(1000):
+        kept._lost(f"etcd is away: {number}")
+    assert len(kept._told) <= 100
