@@ -17,9 +17,12 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+
+from hypothesis.errors import Flaky
 
 from common.settings import PREFIX
 from infra.cassandra import Cassandra
@@ -91,8 +94,8 @@ def _fuzz(part: str, world: World, count: int, seed: int, max_seconds: float) ->
     found = []
     try:
         PARTS[part](world, count, seed)
-    except Broken as error:
-        found.append(f"{part}: {error}")
+    except (Broken, Flaky) as error:
+        found.append(f"{part}: {''.join(traceback.format_exception(error))[-4000:]}")
     seconds, call = world.slowest
     print(f"{part}: {sum(world.statuses.values()):,} calls in {time.monotonic() - began:,.0f} s: {world.statuses}")
     print(f"{part}: the slowest call took {seconds:.2f} s: {call}", flush=True)

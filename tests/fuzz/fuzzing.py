@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.fuzz.calls import Answer, Sent
 from tests.fuzz.messages import requests
 from tests.fuzz.tokens import forged
-from tests.fuzz.world import World
+from tests.fuzz.world import Reads, World
 
 BATCH = 8
 """Requests of one example: made side by side, as callers do."""
@@ -71,6 +71,7 @@ def _each(
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
         verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
     )
     @given(batches)
     def run(batch: list[Sent]) -> None:
@@ -89,24 +90,24 @@ def _send(world: World, batch: list[Sent]) -> None:
 
 
 def _ask(world: World, batch: list[Sent]) -> None:
-    if world.reads is None:
-        answers = world.send_all(batch)
-    else:
-        answers = []
-        for sent in batch:
-            world.reads.reset()
-            answers += _answers(world, [sent])
-            _require(
-                world.reads.statements <= MAX_STATEMENTS[sent.call],
-                sent,
-                f"read by {world.reads.statements} statements",
-            )
+    answers = [_cheap_answer(world, world.reads, sent) for sent in batch] if world.reads else world.send_all(batch)
     for sent, answer in zip(batch, answers, strict=True):
         if answer.status is grpc.StatusCode.OK:
             _require_honest_page(world, sent, answer)
         else:
             _require(answer.status is grpc.StatusCode.INVALID_ARGUMENT, sent, answer)
             _require(answer.details == "paging_state is not one that this list gave out", sent, answer)
+
+
+def _cheap_answer(world: World, reads: Reads, sent: Sent) -> Answer:
+    """The answer, made with no more statements than a first page takes. Work in the background reads, too, but not twice in a row."""
+    for _ in range(2):
+        reads.reset()
+        [answer] = _answers(world, [sent])
+        allowed = 0 if answer.status is grpc.StatusCode.INVALID_ARGUMENT else MAX_STATEMENTS[sent.call]
+        if reads.statements <= allowed:
+            return answer
+    raise Broken(f"{sent}\n  -> read by {reads.statements} statements")
 
 
 def _require_honest_page(world: World, sent: Sent, answer: Answer) -> None:
@@ -133,8 +134,10 @@ def _answers(world: World, batch: Sequence[Sent]) -> list[Answer]:
         answers = world.send_all(batch)
         if world.holds is None or world.holds.longest <= MAX_HOLD_SECONDS:
             return answers
-    _require(False, batch, f"held the loop for {world.holds.longest * 1000:.0f} ms of CPU time: {world.holds.what}")  # type: ignore[union-attr]
-    return answers
+    assert world.holds
+    raise Broken(
+        f"{str(batch)[:3000]}\n  -> held the loop for {world.holds.longest * 1000:.0f} ms of CPU time: {world.holds.what}"
+    )
 
 
 def _require(condition: bool, sent: object, found: object) -> None:
