@@ -17,6 +17,9 @@ from common.catalogue import SERVICES
 TIMEOUT_SECONDS = 30.0
 """Far above what any call may take, so that a slow one is measured rather than cut off."""
 
+MAX_SHOWN = 300
+"""Characters of a field that are shown of a request that failed."""
+
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -47,6 +50,15 @@ class Sent(NamedTuple):
 
     call: str
     request: Message
+
+    def __repr__(self) -> str:
+        """The call, the size of the request, and the beginning of each of its fields: all of it may be megabytes."""
+        fields = {field.name: str(value)[:MAX_SHOWN] for field, value in self.request.ListFields()}
+        return f"<{self.call} of {self.request.ByteSize()} bytes: {fields}>"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """The same where hypothesis shows it."""
+        printer.text(repr(self))
 
 
 class Answer(NamedTuple):
