@@ -33,7 +33,8 @@ from services.suggested_videos.repository import (
     TotalsRow,
     WordRow,
 )
-from services.video_catalog.repository import VideoCatalogRepository
+from services.video_catalog.repository import NOW as NOW_BY_CASSANDRA
+from services.video_catalog.repository import NowRow, StoredRow, VideoCatalogRepository
 from services.video_catalog.submissions import Submissions
 from services.video_catalog.video import Submission
 
@@ -223,10 +224,10 @@ class Writes:
         self.older = older
         self.written = 0
 
-    async def write(self, statement: Write, *values: Any) -> None:
+    async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         self.written += 1
 
-    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+    async def batch(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         self.written += len(steps)
 
     batch_unlogged = batch
@@ -235,7 +236,7 @@ class Writes:
         return Applied()
 
     async def select_one(self, statement: Any, *values: Any) -> Any:
-        return self.older
+        return NowRow(1_000) if statement is NOW_BY_CASSANDRA else self.older
 
 
 class Applied:
@@ -247,11 +248,8 @@ async def test_a_submit_of_long_texts_in_place_of_other_long_texts(text: str) ->
     ours, user = UUID(int=1), UUID(int=2)
     reverse = text[::-1]
 
-    class Row:
-        video_id, user_id, name, description, location = ours, user, reverse[:1000], reverse, "x"
-        location_type, preview_image_location, tags, added_date = 0, "", tags_of(reverse), NOW
-
-    database: Any = Writes(Row())
+    row = StoredRow(ours, user, reverse[:1000], reverse, "x", 0, "", tags_of(reverse), NOW, 1, 1, 1, 1)
+    database: Any = Writes(row)
     submission = Submission(ours, user, text[:1000], text, "x", 0, "", tags_of(text))
     with no_hold():
         await Submissions(VideoCatalogRepository(database)).submit(submission)

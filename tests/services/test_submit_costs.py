@@ -25,11 +25,11 @@ class CountingWrites:
     def __init__(self) -> None:
         self.messages = self.steps = 0
 
-    async def write(self, statement: Write, *values: Any) -> None:
+    async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         self.messages += 1
         self.steps += 1
 
-    async def batch(self, steps: Sequence[tuple[Write, Values]]) -> None:
+    async def batch(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         self.messages += 1
         self.steps += len(steps)
 
