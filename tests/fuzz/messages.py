@@ -17,6 +17,9 @@ _INTEGERS = {
 _BOUNDARIES = (0, 1, 2, 3, 5, 6, 200, 201, 1000, 1001, 1_700_000_000, 253_402_300_799, 253_402_300_800, -62_135_596_801)
 _REPEATED_MANY = (100, 101, 200, 201, 1000, 20_000)
 
+MAX_TOGETHER = 5_000_000
+"""Bytes of a repeated field, about: gRPC takes 4 MiB."""
+
 # Characters that texts go wrong on: NUL, a quote, a combining mark, one of four bytes, Han (which has no spaces), one that grows when it is
 # folded, a surrogate's neighbours, what SQL and paths are made of.
 _ODD = "\0'\"%_\\/;-\u0301\U0001f600\u6f22\u0130\ufb03\ud7ff\ue000\uffff\u202e\x1b \t\n"
@@ -33,6 +36,11 @@ _many_words = st.builds(
     st.sampled_from((40, 41, 400, 3000)),
     st.sampled_from((0x61, 0x430, 0x6F22)),
 )
+
+
+def _size(values: list[Any]) -> int:
+    """About how many bytes the largest of some texts or messages takes."""
+    return max(4 * len(value) if isinstance(value, str) else value.ByteSize() for value in values) + 1
 
 
 def requests(known: Known) -> st.SearchStrategy[Sent]:
@@ -117,7 +125,7 @@ class _Values:
         some = st.lists(value, max_size=3)
         # Many, but few different ones: hypothesis need not draw each.
         many = st.builds(
-            lambda drawn, count: (drawn * count)[:count],
+            lambda drawn, count: (drawn * count)[: min(count, max(len(drawn), MAX_TOGETHER // _size(drawn)))],
             st.lists(value, min_size=1, max_size=3),
             st.sampled_from(_REPEATED_MANY),
         )
