@@ -12,7 +12,7 @@ from tests.fuzz.world import World, in_this_process
 COUNT = 2000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def world(cassandra: Cassandra, settings: Settings) -> Iterator[World]:
     with in_this_process(settings) as world:
         yield world
