@@ -14,8 +14,6 @@ _CONNECT_SECONDS = 3.0
 _RECONNECT_MS = 1000
 _HEARTBEAT_SECONDS = 1
 _IDLE_SECONDS = 4
-# Idempotent statements are sent to a second node, and a third, when the first has not answered for so long: it may be paused or cut off.
-_NEXT_NODE_MS, _NEXT_NODES = 1000, 2
 # A retry policy, by its name in the driver: nothing is retried, unless a statement asks for it.
 _NEVER_AGAIN = "fallthrough"
 
@@ -82,7 +80,6 @@ def _cluster(
         request_timeout=settings.timeout,
         load_balance_dc_aware=datacenter,
         retry_policy=_NEVER_AGAIN,
-        speculative_execution_policy=acsylla.SpeculativeExecutionPolicy(_NEXT_NODE_MS, _NEXT_NODES),
         exponential_reconnect_base_delay_ms=_RECONNECT_MS // 4,
         exponential_reconnect_max_delay_ms=_RECONNECT_MS,  # a constant delay, if given, is ignored
         heartbeat_interval_sec=_HEARTBEAT_SECONDS,
