@@ -17,7 +17,7 @@ from acsylla import errors
 from common.database.acsylla_session import local_datacenter, open_session
 from common.database.availability import Availability, TooFewReplicas, WriteTimedOut, too_few, unanswered, unavailable
 from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write, WriteIf
-from common.database.repeating import repeated
+from common.database.repeating import read_again, repeated
 from common.database.rows import Convert, made_in_slices, row_maker
 from common.errors import Unavailable
 from common.settings import CassandraSettings
@@ -145,12 +145,12 @@ class AcsyllaDriver:
         """See Database."""
         prepared = self._prepared[statement]
         make = prepared.make
-        return await made_in_slices(lambda row: make(row.as_tuple()), await self._execute(prepared, values))
+        return await made_in_slices(lambda row: make(row.as_tuple()), await self._read(prepared, values))
 
     async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
         """See Database."""
         prepared = self._prepared[statement]
-        row = (await self._execute(prepared, values)).first()
+        row = (await self._read(prepared, values)).first()
         return None if row is None else prepared.make(row.as_tuple())
 
     async def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
@@ -223,6 +223,12 @@ class AcsyllaDriver:
     def _write_consistency(self, statements: Iterable[Write]) -> acsylla.Consistency:
         spans = self._serial_consistency is acsylla.Consistency.SERIAL and any(each.decisive for each in statements)
         return acsylla.Consistency.QUORUM if spans else acsylla.Consistency.LOCAL_QUORUM
+
+    async def _read(self, prepared: _Prepared, values: Values) -> Any:
+        try:
+            return await self._execute(prepared, values)
+        except TooFewReplicas:
+            return await read_again(lambda: self._execute(prepared, values))
 
     async def _execute(
         self,

@@ -41,7 +41,7 @@ from common.database.availability import (
 from common.database.cassandra_answers import Answers
 from common.database.cassandra_cluster import CONDITIONAL_PROFILE, build_cluster
 from common.database.interface import DatabaseError, IdText, Outcome, Row, Select, Statement, Values, Write, WriteIf
-from common.database.repeating import repeated
+from common.database.repeating import read_again, repeated
 from common.database.rows import made_in_slices, row_maker
 from common.errors import Unavailable
 from common.settings import CassandraSettings
@@ -133,12 +133,12 @@ class CassandraDriver:
 
     async def select(self, statement: Select[Row], *values: Any) -> list[Row]:
         """See Database."""
-        rows = await self._execute(self._prepared[statement].bind(values))
+        rows = await self._read(self._prepared[statement].bind(values))
         return await made_in_slices(self._makers[statement], rows)
 
     async def select_one(self, statement: Select[Row], *values: Any) -> Row | None:
         """See Database."""
-        rows = await self._execute(self._prepared[statement].bind(values))
+        rows = await self._read(self._prepared[statement].bind(values))
         return self._makers[statement](rows[0]) if rows else None
 
     async def scan(self, statement: Select[Row], *values: Any) -> AsyncIterator[Row]:
@@ -226,6 +226,12 @@ class CassandraDriver:
         bound.serial_consistency_level = self._serial_consistency
         bound.is_idempotent = False  # whether an attempt without an answer was applied is for the caller to find out
         return await self._execute(bound, CONDITIONAL_PROFILE)
+
+    async def _read(self, bound: BoundStatement) -> list[Any]:
+        try:
+            return await self._execute(bound)
+        except TooFewReplicas:
+            return await read_again(lambda: self._execute(bound))
 
     async def _execute(
         self,

@@ -40,6 +40,15 @@ async def repeated(attempt: Callable[[TooFewReplicas | None], Awaitable[Result]]
         pause = min(_MAX_PAUSE, pause * 2)
 
 
+async def read_again(attempt: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of a read whose first attempt met too few replicas or lost its connection, made once more after a moment.
+
+    More often would only keep the caller waiting: a page without one of its parts is shown at once.
+    """
+    await asyncio.sleep(min(time_left(_MIN_PAUSE), random.uniform(0, _MIN_PAUSE)))
+    return await attempt()
+
+
 async def settled(attempt: Callable[[], Awaitable[Outcome]], own: Mapping[str, Any]) -> Outcome:
     """The outcome of a lightweight transaction that inserts a row which holds `own`: what nobody else writes, such as an id made for it.
 

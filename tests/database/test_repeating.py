@@ -7,7 +7,7 @@ import pytest
 
 from common.database import Outcome, settled
 from common.database.availability import TooFewReplicas, WriteTimedOut, too_few, unavailable
-from common.database.repeating import repeated
+from common.database.repeating import read_again, repeated
 from common.errors import Unavailable
 from grpc_discovery.serving.deadlines import set_time_left
 
@@ -54,6 +54,13 @@ async def test_no_repetition_runs_past_the_deadline() -> None:
         await repeated(attempt)
     assert 1 < len(given) < 10
     assert time.monotonic() - began < 0.5
+
+
+async def test_a_read_is_made_once_more_and_not_again() -> None:
+    attempt, given = failing(too_few(False))
+    with pytest.raises(TooFewReplicas):
+        await read_again(lambda: attempt(None))
+    assert len(given) == 1
 
 
 async def test_a_transaction_that_was_applied_unnoticed_is_known_by_what_only_it_writes() -> None:
