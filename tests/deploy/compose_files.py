@@ -14,7 +14,7 @@ from infra.layout import ROOT
 FILES = {
     path.stem: path
     for path in (ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("*.yaml")))
-    if path.name != "parts.yaml"
+    if path.name not in ("parts.yaml", "cassandra.yaml")
 }
 IMAGE = "killrvideo-python:${KILLRVIDEO_TAG:-latest}"
 
@@ -60,4 +60,6 @@ def _resolved(path: Path, service: Service) -> Service:
     merged = {**under, **service}
     if "environment" in under and "environment" in service:
         merged["environment"] = {**under["environment"], **service["environment"]}
+    if "volumes" in under and "volumes" in service:
+        merged["volumes"] = [*under["volumes"], *service["volumes"]]
     return merged

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 from common.catalogue import SERVICES
 from common.settings import PREFIX, Settings
@@ -152,3 +153,30 @@ def test_the_cluster_keeps_three_copies_and_runs_two_of_each_service() -> None:
     assert all(present[slug]["deploy"] == {"replicas": 2} for slug in PORTS)
     assert len([name for name in present if name.startswith("cassandra")]) == 3
     assert len([name for name in present if name.startswith("etcd")]) == 3
+
+
+@EACH_FILE
+def test_cassandra_syncs_its_commit_log_before_it_acknowledges(name: str) -> None:
+    for service in services(FILES[name]).values():
+        if service["image"].startswith("cassandra:"):
+            assert "./cassandra.yaml:/killrvideo/cassandra.yaml:ro" in service["volumes"]
+            assert "cp /killrvideo/cassandra.yaml /etc/cassandra/cassandra.yaml" in service["entrypoint"][-1]
+    text = (ROOT / "deploy/cassandra.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["commitlog_sync"] in ("batch", "group")
+    assert "commitlog_sync_period" not in yaml.safe_load(text)
+
+
+def test_the_image_can_fill_in_the_addresses_of_cassandra() -> None:
+    text = (ROOT / "deploy/cassandra.yaml").read_text(encoding="utf-8")
+    edited = (
+        "cluster_name",
+        "listen_address",
+        "broadcast_address",
+        "rpc_address",
+        "broadcast_rpc_address",
+        "endpoint_snitch",
+        "num_tokens",
+    )
+    for setting in edited:
+        assert len(re.findall(rf"^(?:# )?{setting}:", text, re.MULTILINE)) == 1, setting
+    assert len(re.findall(r"- seeds:", text)) == 1
