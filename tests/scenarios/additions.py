@@ -180,7 +180,7 @@ message GetLatestCommentResponse {
     ),
     "services/comments/servicer.py": Insertions(
         {
-            "\n\ndef _later(": '''\
+            "\n\ndef _comment_id(": '''\
 
     async def GetLatestComment(
         self, request: messages.GetLatestCommentRequest, context: Any
