@@ -168,32 +168,23 @@ class AcsyllaDriver:
     async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         """See Database."""
         prepared = self._prepared[statement]
-        if not statement.idempotent:
-            await self._execute(prepared, values, timestamp_us=timestamp_us)
-            return
-        await repeated(lambda _: self._execute(prepared, values, timestamp_us=timestamp_us))
+        await repeated(lambda _: self._execute(prepared, values, timestamp_us=timestamp_us), statement.idempotent)
 
     async def batch(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """See Database."""
-        if not all(statement.idempotent for statement, _ in steps):
-            await self._execute_batch(steps, idempotent=False, timestamp_us=timestamp_us)
-            return
+        idempotent = all(statement.idempotent for statement, _ in steps)
 
         async def attempt(former: TooFewReplicas | None) -> None:
             # A batch that timed out is in the log of a node already, and cannot be logged again while another node is dead.
             logged = not isinstance(former, WriteTimedOut)
-            await self._execute_batch(steps, idempotent=True, logged=logged, timestamp_us=timestamp_us)
+            await self._execute_batch(steps, idempotent, logged, timestamp_us)
 
-        await repeated(attempt)
+        await repeated(attempt, idempotent)
 
     async def batch_unlogged(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """See Database."""
         idempotent = all(statement.idempotent for statement, _ in steps)
-
-        async def attempt(_: TooFewReplicas | None = None) -> None:
-            await self._execute_batch(steps, idempotent, logged=False, timestamp_us=timestamp_us)
-
-        await (repeated(attempt) if idempotent else attempt())
+        await repeated(lambda _: self._execute_batch(steps, idempotent, False, timestamp_us), idempotent)
 
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """See Database."""

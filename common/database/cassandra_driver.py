@@ -157,33 +157,23 @@ class CassandraDriver:
     async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         """See Database."""
         bound = self._prepared[statement].bind(values)
-        if not statement.idempotent:
-            await self._execute(bound, timestamp_us=timestamp_us)
-            return
-        await repeated(lambda _: self._execute(bound, timestamp_us=timestamp_us))
+        await repeated(lambda _: self._execute(bound, timestamp_us=timestamp_us), statement.idempotent)
 
     async def batch(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """See Database."""
         bound = self._bound_batch(steps)
-        if not bound.is_idempotent:
-            await self._execute(bound, timestamp_us=timestamp_us)
-            return
 
         async def attempt(former: TooFewReplicas | None) -> None:
             # A batch that timed out is in the log of a node already, and cannot be logged again while another node is dead.
             bound.batch_type = BatchType.UNLOGGED if isinstance(former, WriteTimedOut) else BatchType.LOGGED
             await self._execute(bound, timestamp_us=timestamp_us)
 
-        await repeated(attempt)
+        await repeated(attempt, bound.is_idempotent)
 
     async def batch_unlogged(self, steps: Sequence[tuple[Write, Values]], timestamp_us: int | None = None) -> None:
         """See Database."""
         bound = self._bound_batch(steps, BatchType.UNLOGGED)
-
-        async def attempt(_: TooFewReplicas | None = None) -> None:
-            await self._execute(bound, timestamp_us=timestamp_us)
-
-        await (repeated(attempt) if bound.is_idempotent else attempt())
+        await repeated(lambda _: self._execute(bound, timestamp_us=timestamp_us), bound.is_idempotent)
 
     async def write_if(self, statement: WriteIf, *values: Any) -> Outcome:
         """See Database."""

@@ -23,8 +23,11 @@ _MAX_UNKNOWN = 3
 Result = TypeVar("Result")
 
 
-async def repeated(attempt: Callable[[TooFewReplicas | None], Awaitable[Result]]) -> Result:
-    """The result of `attempt`, which is made again while it raises TooFewReplicas and the caller's deadline allows. It gets the last error."""
+async def repeated(attempt: Callable[[TooFewReplicas | None], Awaitable[Result]], idempotent: bool = True) -> Result:
+    """The result of `attempt`, which is made again while it raises TooFewReplicas and the caller's deadline allows. It gets the last error.
+
+    What is not `idempotent` is tried once.
+    """
     loop = asyncio.get_running_loop()
     ends = loop.time() + time_left(MAX_SECONDS)
     former, pause = None, _MIN_PAUSE
@@ -34,7 +37,7 @@ async def repeated(attempt: Callable[[TooFewReplicas | None], Awaitable[Result]]
         except TooFewReplicas as error:
             former = error
             seconds = random.uniform(pause / 2, pause)
-            if loop.time() + seconds >= ends:
+            if not idempotent or loop.time() + seconds >= ends:
                 raise
         await asyncio.sleep(seconds)
         pause = min(_MAX_PAUSE, pause * 2)

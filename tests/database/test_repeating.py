@@ -46,6 +46,13 @@ async def test_it_is_not_repeated_when_no_node_answers() -> None:
     assert len(given) == 1
 
 
+async def test_what_is_not_idempotent_is_tried_once() -> None:
+    attempt, given = failing(too_few(False))
+    with pytest.raises(TooFewReplicas):
+        await repeated(attempt, idempotent=False)
+    assert len(given) == 1
+
+
 async def test_no_repetition_runs_past_the_deadline() -> None:
     attempt, given = failing(*[too_few(False)] * 100)
     set_time_left(0.5)
