@@ -5,14 +5,13 @@ Each is looked at once, when the session with Cassandra is ready. docs/operation
 
 import logging
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
-from common.database import Database, DatabaseError, Select
-from common.errors import Unavailable
+from common.database import CLOCK, Database, DatabaseError, Select
 from common.settings import Settings
 from common.timestamps import now
-from grpc_discovery import DeadlineExceeded
+from grpc_discovery import ServiceError
 from grpc_discovery.addresses import is_loopback
 
 MAX_CLOCK_DIFFERENCE_SECONDS = 0.5
@@ -24,14 +23,7 @@ class SettingRow(NamedTuple):
     value: str
 
 
-class ClockRow(NamedTuple):
-    """The time of the node that answers."""
-
-    timestamp: datetime
-
-
 COMMIT_LOG = Select("SELECT value FROM system_views.settings WHERE name = 'commitlog_sync'", SettingRow)
-CLOCK = Select("SELECT toTimestamp(now()) FROM system.local", ClockRow)
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +36,7 @@ async def warn_of_surroundings(database: Database, settings: Settings) -> None:
         try:
             if warning := await check(database):
                 _log.warning(warning)
-        except (
-            DatabaseError,
-            Unavailable,
-            DeadlineExceeded,
-        ) as error:  # an older Cassandra, or a role that may not read this
+        except (DatabaseError, ServiceError) as error:  # an older Cassandra, or a role that may not read this
             _log.debug("not checked (%s): %s", check.__name__, error)
 
 

@@ -6,7 +6,7 @@
 
 What is computed without asyncio is written as a generator that yields where it may pause: `await in_slices(work())`, or `at_once(work())`.
 
-A thread would not do: it takes the interpreter from the loop for as long, and at timestamps of its own choosing.
+A thread would not do: it takes the interpreter from the loop for as long, and at times of its own choosing.
 """
 
 import asyncio

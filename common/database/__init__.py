@@ -10,6 +10,7 @@ Timestamps are naive datetimes in UTC, in whole milliseconds; ids are UUIDs, or 
 """
 
 from common.database.availability import explained
+from common.database.clock import CLOCK, ClockRow
 from common.database.factory import connect, wait_for_database
 from common.database.interface import (
     Database,
@@ -25,6 +26,8 @@ from common.database.interface import (
 from common.database.repeating import settled
 
 __all__ = [
+    "CLOCK",
+    "ClockRow",
     "Database",
     "DatabaseError",
     "IdText",

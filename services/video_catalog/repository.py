@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from common.database import Database, IdText, Outcome, Select, WriteIf, settled
+from common.database import CLOCK, Database, IdText, Outcome, Select, WriteIf, settled
+from common.timestamps import to_ms
 from services.video_catalog.index_plan import WRITES, Step, batches, day_of
 from services.video_catalog.video import Video
 
@@ -46,12 +47,6 @@ class StoredRow(NamedTuple):
     name_written: int | None
     description_written: int | None
     date_written: int | None
-
-
-class NowRow(NamedTuple):
-    """What Cassandra's clock says, in milliseconds since 1970."""
-
-    now_ms: int
 
 
 class PreviewRow(NamedTuple):
@@ -108,7 +103,6 @@ _VIDEO = "SELECT videoid, userid, name, description, location, location_type, pr
 _WRITTEN = "WRITETIME(userid), WRITETIME(name), WRITETIME(description), WRITETIME(added_date)"
 VIDEO = Select(f"{_VIDEO} FROM videos WHERE videoid = ?", VideoRow)
 STORED = Select(f"{_VIDEO}, {_WRITTEN} FROM videos WHERE videoid = ?", StoredRow, decides=True)
-NOW = Select("SELECT toUnixTimestamp(now()) FROM system.local", NowRow)
 PREVIEWS = Select(
     "SELECT videoid, added_date, name, preview_image_location, userid FROM videos WHERE videoid IN ?", PreviewRow
 )
@@ -133,7 +127,7 @@ STATEMENTS = (
     RELEASE,
     VIDEO,
     STORED,
-    NOW,
+    CLOCK,
     PREVIEWS,
     OF_USER,
     OF_USER_UNTIL,
@@ -170,8 +164,8 @@ class VideoCatalogRepository:
 
     async def now_us(self) -> int:
         """What Cassandra's clock says, in microseconds since 1970."""
-        row = await self._database.select_one(NOW)
-        return row.now_ms * 1000 if row else 0
+        row = await self._database.select_one(CLOCK)
+        return to_ms(row.timestamp) * 1000 if row else 0
 
     async def previews(self, video_ids: Iterable[UUID]) -> dict[UUID, PreviewRow]:
         """The known ones among the videos, by id."""

@@ -10,7 +10,7 @@ import pytest_asyncio
 from cassandra.cluster import Session
 
 from common import cautions
-from common.database import Database, DatabaseError, connect
+from common.database import ClockRow, Database, DatabaseError, connect
 from common.settings import Settings
 from common.timestamps import now
 from grpc_discovery.addresses import Address
@@ -69,7 +69,7 @@ class Answering:
 
     async def select_one(self, statement: Any) -> Any:
         """The answer, for the setting; the node's clock is ours."""
-        return self.answer if statement is cautions.COMMIT_LOG else cautions.ClockRow(now())
+        return self.answer if statement is cautions.COMMIT_LOG else ClockRow(now())
 
 
 async def test_a_node_that_acknowledges_first_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

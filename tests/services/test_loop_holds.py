@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from common.database import Values, Write
+from common.database import CLOCK, ClockRow, Values, Write
 from common.database.rows import made_in_slices, row_maker
 from grpc_discovery.serving.deadlines import finish_shielded
 from grpc_discovery.serving.loop_monitor import LoopMonitor
@@ -33,8 +33,7 @@ from services.suggested_videos.repository import (
     TotalsRow,
     WordRow,
 )
-from services.video_catalog.repository import NOW as NOW_BY_CASSANDRA
-from services.video_catalog.repository import NowRow, StoredRow, VideoCatalogRepository
+from services.video_catalog.repository import StoredRow, VideoCatalogRepository
 from services.video_catalog.submissions import Submissions
 from services.video_catalog.video import Submission
 
@@ -236,7 +235,7 @@ class Writes:
         return Applied()
 
     async def select_one(self, statement: Any, *values: Any) -> Any:
-        return NowRow(1_000) if statement is NOW_BY_CASSANDRA else self.older
+        return ClockRow(NOW) if statement is CLOCK else self.older
 
 
 class Applied:
