@@ -3,14 +3,13 @@
 services/ratings/tally.py says in which order they are written.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from common.database import Database, Select, Values, Write, WriteIf
-from common.hints import write_hint
+from common.hints import write_hints
 from common.timestamps import now
 
 
@@ -206,7 +205,7 @@ class RatingsRepository:
             hints.append(self._database.write(ADD_TO_COUNTERS, number, total, video_id))
         if after.number.bit_length() != before.number.bit_length():
             hints.append(self.mark_as_rated(video_id, after))
-        await asyncio.gather(*map(write_hint, hints))
+        await write_hints(*hints)
 
     async def mark_as_rated(self, video_id: UUID, totals: Totals) -> None:
         """Leave an event for suggestions: this video has reached as many ratings as its level says (the number's binary digits)."""
