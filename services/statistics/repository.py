@@ -1,13 +1,15 @@
-"""Where plays are counted: a counter for each video."""
+"""Where plays are counted: a counter for each video, and a journal for the time in which counters fail."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from common.database import Database, Select, Write
-from common.hints import write_hint
+from common.hints import write_hints
 from common.timestamps import now
+from services.statistics.counting import ADD_PLAY, JOURNAL, PROBE, PlayCounter
 
 _MARK_EVERY = 16
 _MAX_SEEN = 10_000
@@ -22,12 +24,18 @@ class PlaysRow(NamedTuple):
     views: int | None
 
 
-# A counter is not idempotent: nobody may try this again behind the caller's back.
-ADD_PLAY = Write("UPDATE video_playback_stats SET views = views + 1 WHERE videoid = ?", idempotent=False)
+class JournaledRow(NamedTuple):
+    """How many plays of a video one process has taken beside the counter."""
+
+    video_id: UUID
+    plays: int
+
+
 PLAYS = Select("SELECT videoid, views FROM video_playback_stats WHERE videoid IN ?", PlaysRow)
+JOURNALED = Select("SELECT videoid, plays FROM play_journal WHERE videoid IN ?", JournaledRow)
 INSERT_MARK = Write("INSERT INTO played_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
 
-STATEMENTS = (ADD_PLAY, PLAYS, INSERT_MARK)
+STATEMENTS = (ADD_PLAY, PROBE, JOURNAL, PLAYS, JOURNALED, INSERT_MARK)
 
 
 class StatisticsRepository:
@@ -35,19 +43,26 @@ class StatisticsRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counter = PlayCounter(database)
         self._seen: dict[UUID, int] = {}
         self._minute: datetime | None = None
         self._marked: set[tuple[int, UUID]] = set()
 
     async def add_play(self, video_id: UUID) -> None:
         """Count one more play of a video."""
-        await self._database.write(ADD_PLAY, video_id)
+        await self._counter.add(video_id)
         await self._mark_if_popular(video_id)
 
     async def plays(self, video_ids: Sequence[UUID]) -> dict[UUID, int]:
         """How often videos were played; those that never were are left out."""
-        rows = await self._database.select(PLAYS, list(dict.fromkeys(video_ids)))
-        return {row.video_id: row.views or 0 for row in rows}
+        distinct = list(dict.fromkeys(video_ids))
+        counted, journaled = await asyncio.gather(
+            self._database.select(PLAYS, distinct), self._database.select(JOURNALED, distinct)
+        )
+        plays = {row.video_id: row.views or 0 for row in counted}
+        for row in journaled:
+            plays[row.video_id] = plays.get(row.video_id, 0) + row.plays
+        return plays
 
     async def _mark_if_popular(self, video_id: UUID) -> None:
         """Leave a hint for suggestions each time this process has seen twice as many plays of a video: at the 2nd, 4th, 8th …
@@ -66,4 +81,4 @@ class StatisticsRepository:
         limit = _MAX_LOW_MARKS if level <= _LOW_LEVEL else _MAX_MARKS
         if (level, video_id) not in self._marked and len(self._marked) < limit:
             self._marked.add((level, video_id))
-            await write_hint(self._database.write(INSERT_MARK, minute, level, video_id))
+            await write_hints(self._database.write(INSERT_MARK, minute, level, video_id))

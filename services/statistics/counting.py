@@ -1,0 +1,95 @@
+"""Counting plays while a node of Cassandra is lost.
+
+An increment is not idempotent, so it is made once. And Cassandra lets a replica drawn by lot apply it, also one that is dead while the ring has not
+noticed: with three replicas every third increment fails then, for some 18 seconds. So when an increment is slow, the counter is probed by
+increments of zero. While some of them are answered and others are not, plays go to `play_journal`: a row for each process and
+video, which says how many plays it has taken there. Writing it again changes nothing. docs/decisions/0304.
+"""
+
+import asyncio
+from time import time_ns
+from uuid import UUID, uuid4
+
+from common.database import Database, Write
+from grpc_discovery import ServiceError
+from grpc_discovery.serving.deadlines import set_time_left
+
+# A counter is not idempotent: nobody may try this again behind the caller's back.
+ADD_PLAY = Write("UPDATE video_playback_stats SET views = views + 1 WHERE videoid = ?", idempotent=False)
+PROBE = Write("UPDATE video_playback_stats SET views = views + 0 WHERE videoid = ?", idempotent=False)
+JOURNAL = Write("INSERT INTO play_journal (videoid, process, plays) VALUES (?, ?, ?)")
+
+SLOW_SECONDS = 0.5
+"""An increment that takes longer is a reason to probe the counter. A probe that takes longer counts as not answered."""
+
+PROBES = 20
+"""Side by side, on one video. With one of three replicas dead, all are answered by the two others once in 3,000 times."""
+
+_PROBE_EVERY_SECONDS = 1.0
+_MAX_JOURNALED_VIDEOS = 10_000
+
+
+class _Journal:
+    """The plays that one process takes beside the counters, from the time a node is missed until it is not."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._process = uuid4()
+        self._plays: dict[UUID, int] = {}
+        self._timestamp_us = 0
+
+    async def add(self, video_id: UUID) -> None:
+        """Write one more play. Raises what `Database.write` raises."""
+        if video_id not in self._plays and len(self._plays) >= _MAX_JOURNALED_VIDEOS:
+            self._process, self._plays = uuid4(), {}
+        plays = self._plays[video_id] = self._plays.get(video_id, 0) + 1
+        # The larger number has the later timestamp, in whichever order they are written.
+        self._timestamp_us = max(time_ns() // 1000, self._timestamp_us + 1)
+        await self._database.write(JOURNAL, video_id, self._process, plays, timestamp_us=self._timestamp_us)
+
+
+class PlayCounter:
+    """Counts plays in the counters, or in the journal while some of the counters' replicas do not answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._journal: _Journal | None = None
+        self._probing: asyncio.Task[None] | None = None
+        self._next_probe = 0.0
+
+    async def add(self, video_id: UUID) -> None:
+        """Count one more play of a video, once. Raises what `Database.write` raises; whether the play was counted is unknown then."""
+        if self._journal:
+            self._probe_if_due(video_id)
+            await self._journal.add(video_id)
+            return
+        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._probe_if_due, video_id)
+        try:
+            await self._database.write(ADD_PLAY, video_id)
+        except ServiceError:
+            self._probe_if_due(video_id)
+            raise
+        finally:
+            slow.cancel()
+
+    def _probe_if_due(self, video_id: UUID) -> None:
+        """Probe the counter of a video in the background, unless that is under way or was done a short while ago."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_probe:
+            self._next_probe = now + _PROBE_EVERY_SECONDS
+            self._probing = asyncio.create_task(self._probe(video_id))
+
+    async def _probe(self, video_id: UUID) -> None:
+        set_time_left(SLOW_SECONDS)
+        answered = sum(await asyncio.gather(*(self._is_answered(video_id) for _ in range(PROBES))))
+        if answered == PROBES:
+            self._journal = None
+        elif answered and not self._journal:
+            self._journal = _Journal(self._database)
+
+    async def _is_answered(self, video_id: UUID) -> bool:
+        try:
+            await self._database.write(PROBE, video_id)
+        except ServiceError:
+            return False
+        return True
