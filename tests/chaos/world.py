@@ -1,6 +1,7 @@
 """What the trials are done to: an etcd, a Cassandra, instances of the comments service, and a caller; and the form of a result."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,7 +26,7 @@ SLACK_SECONDS = 0.5
 
 @dataclass
 class Measurement:
-    """One result of a trial: a figure in seconds or a count, its upper bound, and what else must be true."""
+    """One result of a trial: a figure in seconds or a count, its upper bound (`inf`: nothing is promised), and what else must be true."""
 
     promise: str
     fault: str
@@ -42,8 +43,11 @@ class Measurement:
 
     def row(self) -> str:
         """A row of the table in docs/advertising.md."""
-        figures = f"{self.bound:.3g} {self.unit} | {self.measured:.3g} {self.unit}"
-        return f"| {self.promise} | {self.fault}{f' ({self.note})' if self.note else ''} | {figures} | {'held' if self.held else 'NOT HELD'} |"
+        promised = math.isfinite(self.bound)
+        bound = f"{self.bound:.3g} {self.unit}" if promised else "none"
+        verdict = ("held" if self.held else "NOT HELD") if promised else "measured only"
+        note = f" ({self.note})" if self.note else ""
+        return f"| {self.promise} | {self.fault}{note} | {bound} | {self.measured:.3g} {self.unit} | {verdict} |"
 
 
 class World:
