@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +80,13 @@ class Cassandra(Process):
         tls: NodeTls | None = None,
         datacenter: str | None = None,
         jars: Path = CASSANDRA_JARS,
+        prefix: Sequence[str] = (),
     ) -> None:
         """Describe a node; nothing is started.
 
         `seeds` is a comma list of host:storage_port, by default the node itself. With `login`, clients must give a user and password; it is
         the one we ask with (FIRST_LOGIN until a test changes it). `auto_bootstrap` is for a node that joins one that holds data.
+        `prefix` is put before the command, such as `nsenter …`; it must become that command, not start it, so that signals reach the node.
         """
         self.host = host
         self.port = port
@@ -102,7 +104,7 @@ class Cassandra(Process):
         }
         super().__init__(
             "Cassandra",
-            _command(self.data, jars, heap_mb, _RING_DELAY_MS if seeds else 100),
+            [*prefix, *_command(self.data, jars, heap_mb, _RING_DELAY_MS if seeds else 100)],
             self.data / "start.log",
             environment={"LC_ALL": "C.UTF-8"},  # without a locale Java cannot read names of files that are not ASCII
             folder=self.data,  # of relative names: a % in a log's path would be read as a part of the pattern that names older logs
@@ -148,33 +150,35 @@ def cassandra_cluster(
     heap_mb: int = 512,
     ready_seconds: float = 60.0,
     datacenters: Sequence[str] | None = None,
+    hosts: Sequence[str] | None = None,
+    prefixes: Mapping[str, Sequence[str]] | None = None,
     prepare: Callable[[Cassandra], object] | None = None,
 ) -> Iterator[list[Cassandra]]:
-    """Several nodes of one ring on 127.0.0.1, 127.0.0.2, …, all at the same free port; stopped at the end of the block.
+    """`size` nodes of one ring on 127.0.0.1, 127.0.0.2, …, or one on each of `hosts`; all at the same free port, stopped at the end of the block.
 
-    `datacenters` names that of each node; by default all are in one. Each node answers, within `ready_seconds`, before the next is started;
-    they may not know each other yet. `prepare` is called with the first before the others start: tables that are made then need nobody's consent.
+    `datacenters` names that of each node; by default all are in one. `prefixes` has, by host, what is put before a node's command. Each node
+    answers, within `ready_seconds`, before the next is started; they may not know each other yet. `prepare` is called with the first before
+    the others start: tables that are made then need nobody's consent.
     """
     port, storage_port = free_port(), free_port()
     with ExitStack() as stack:
         nodes: list[Cassandra] = []
-        for number in range(1, size + 1):
-            host = f"127.0.0.{number}"
-            seeds = nodes[0].seed if nodes else None
+        for index, host in enumerate(hosts or [f"127.0.0.{number}" for number in range(1, size + 1)]):
             node = Cassandra(
                 folder / host,
                 port,
                 host=host,
                 storage_port=storage_port,
-                seeds=seeds,
+                seeds=nodes[0].seed if nodes else None,
                 heap_mb=heap_mb,
-                datacenter=datacenters[number - 1] if datacenters else None,
+                datacenter=datacenters[index] if datacenters else None,
+                prefix=(prefixes or {}).get(host, ()),
             )
             node.start()
             stack.callback(node.stop)
             node.wait_ready(ready_seconds)
             nodes.append(node)
-            if prepare and number == 1:
+            if prepare and index == 0:
                 prepare(node)
         yield nodes
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from infra.cassandra import Cassandra, cassandra_cluster
 from infra.etcd import Etcd
 from infra.ports import free_port
-from tests.chaos.own_network import cut_off, enter, report, run_inside
+from tests.chaos.own_network import FAR_HOST, NEAR_HOSTS, Cable, enter, far_network, report, run_inside
 from tests.chaos.world import Measurement, World
 from tests.chaos.writers import REPEATABLE, SLUGS, Calls, Writers
 from tests.database.keyspace import in_agreement
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--drivers", default=",".join(DRIVERS))
     parser.add_argument("--faults", default="killed,paused,cut off")
     arguments = parser.parse_args()
-    enter("127.0.0.1", "127.0.0.2", "127.0.0.3")
+    enter()
     asyncio.run(_run(arguments.folder, arguments.drivers.split(","), arguments.faults.split(",")))
 
 
@@ -61,7 +61,9 @@ async def _run(folder: Path, drivers: list[str], names: list[str]) -> None:
             environment["KILLRVIDEO_DSE_CONTACT_POINTS"] = node.address
             run_module("schema", environment=environment, folder=folder, timeout=300)
 
-        cluster = cassandra_cluster(folder, 3, ready_seconds=300, prepare=make_tables)
+        cable = stack.enter_context(far_network(folder))
+        hosts, prefixes = (*NEAR_HOSTS, FAR_HOST), {FAR_HOST: cable.prefix}
+        cluster = cassandra_cluster(folder, hosts=hosts, prefixes=prefixes, ready_seconds=300, prepare=make_tables)
         nodes = stack.enter_context(cluster)
         environment["KILLRVIDEO_DSE_CONTACT_POINTS"] = ",".join(node.address for node in nodes)
         await _until(lambda: in_agreement(nodes), 300, "three nodes that know each other")
@@ -71,44 +73,38 @@ async def _run(folder: Path, drivers: list[str], names: list[str]) -> None:
             try:
                 await asyncio.to_thread(process.wait_ready, 300)
                 for name in names:
-                    report(await _trial(process, nodes, name, driver))
+                    report(await _trial(process, nodes, _fault(nodes[-1], cable, name), f"{name}, {driver}"))
             finally:
                 await asyncio.to_thread(process.stop)
 
 
-async def _trial(process: ServiceProcess, nodes: list[Cassandra], name: str, driver: str) -> list[Measurement]:
+async def _trial(process: ServiceProcess, nodes: list[Cassandra], fault: Fault, name: str) -> list[Measurement]:
+    """Do the fault to the last node under writes, end it, and judge all writes once the ring is whole again. `name` is for the rows."""
     calls, log = Calls(process.address, DEADLINE_SECONDS), len(process.log_text())
-    fault, lost_node, first = _fault(nodes, name), nodes[-1], nodes[0]
+    first, lost_node = nodes[0], nodes[-1]
     async with Writers(calls) as writers:
         await asyncio.sleep(_BEFORE)
-        seen = _times_down(first, lost_node)
-        began = time.monotonic()
+        assert not _is_down(first, lost_node), f"{lost_node.host} is down before it is {name}"
+        noticing = asyncio.create_task(_seconds_until_down(first, lost_node))
         await asyncio.to_thread(fault.begin)
-        known = None
-        while time.monotonic() - began < _DURING:
-            await asyncio.sleep(0.05)
-            if known is None and _times_down(first, lost_node) > seen:
-                known = time.monotonic() - began
-    while known is None and time.monotonic() - began < _KNOWN_SECONDS:
-        await asyncio.sleep(0.05)
-        if _times_down(first, lost_node) > seen:
-            known = time.monotonic() - began
+        await asyncio.sleep(_DURING)
+    known = await noticing
     await asyncio.to_thread(fault.end)
     await asyncio.to_thread(lost_node.wait_ready, 300)
+    await _until(lambda: not _is_down(first, lost_node), 120, f"{lost_node.host} is up again")
     await _until(lambda: in_agreement(nodes), 120, "three nodes that know each other again")
     lost, doubled = await writers.lost(), await writers.doubled()
     await calls.close()
     away = "Cassandra is away" in process.log_text()[log:]
-    return _rows(f"one of three Cassandra nodes {name}, {driver}", writers, known, (lost, doubled), away)
+    return _rows(f"one of three Cassandra nodes {name}", writers, known, (lost, doubled), away)
 
 
-def _fault(nodes: list[Cassandra], name: str) -> Fault:
-    """The fault of that name, of the last node."""
-    node, others = nodes[-1], [other.host for other in nodes[:-1]]
+def _fault(node: Cassandra, cable: Cable, name: str) -> Fault:
+    """The fault of that name, of the node at the far end of the cable."""
     return {
         "killed": Fault(node.kill, node.start),
         "paused": Fault(node.pause, node.resume),
-        "cut off": Fault(lambda: cut_off(node.host, others), lambda: cut_off(node.host, others, cut=False)),
+        "cut off": Fault(cable.cut, cable.mend),
     }[name]
 
 
@@ -132,17 +128,34 @@ def _rows(
         Measurement(PROMISE, f"{fault}: the longest call", DEADLINE_SECONDS + _SLACK_SECONDS, longest),
         Measurement(PROMISE, f"{fault}: acknowledged and lost", 0, sum(lost.values()), "writes", str(lost or "")),
         Measurement(PROMISE, f"{fault}: counted twice", 0, sum(doubled.values()), "writes", str(doubled or "")),
-        Measurement(
-            PROMISE, f"{fault}: until the ring knows", _KNOWN_SECONDS, _KNOWN_SECONDS if known is None else known
-        ),
+        _noticed(fault, known),
         Measurement(PROMISE, f"{fault}: the services believe that Cassandra is away", 0, int(away), "times"),
     ]
 
 
-def _times_down(witness: Cassandra, node: Cassandra) -> int:
-    """How often a node has logged that another is down."""
+def _noticed(fault: str, known: float | None) -> Measurement:
+    """When the ring noticed. A fault that it did not notice (None) was none, and the other rows say nothing."""
+    seconds, note = (_KNOWN_SECONDS, "it did not notice") if known is None else (known, "")
+    return Measurement(
+        PROMISE, f"{fault}: until the ring knows", _KNOWN_SECONDS, seconds, note=note, holds=known is not None
+    )
+
+
+async def _seconds_until_down(witness: Cassandra, node: Cassandra) -> float | None:
+    """After how many seconds from now one node believes that another is down; None if it does not within _KNOWN_SECONDS."""
+    began = time.monotonic()
+    while time.monotonic() - began < _KNOWN_SECONDS:
+        if _is_down(witness, node):
+            return time.monotonic() - began
+        await asyncio.sleep(0.05)
+    return None
+
+
+def _is_down(witness: Cassandra, node: Cassandra) -> bool:
+    """Whether the last that a node has logged of another is that it is down."""
     log = (witness.data / "system.log").read_text(encoding="utf-8", errors="replace")
-    return log.count(f"{node.host}:{node.storage_port} is now DOWN")
+    who = f"{node.host}:{node.storage_port} is now"
+    return log.rfind(f"{who} DOWN") > log.rfind(f"{who} UP")
 
 
 async def _until(condition: Callable[[], bool], timeout: float, what: str) -> None:
