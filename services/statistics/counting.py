@@ -2,30 +2,44 @@
 
 An increment is not idempotent, so it is made once. And Cassandra lets a replica drawn by lot apply it, also one that is dead while the ring has not
 noticed: with three replicas every third increment fails then, for some 18 seconds. So when an increment is slow, the counter is probed by
-increments of zero. While some of them are answered and others are not, plays go to `play_journal`: a row for each process and
-video, which says how many plays it has taken there. Writing it again changes nothing. docs/decisions/0304.
+increments of zero, for which plays wait. While some of them are not answered, plays go to `play_journal`: a row for each process and video, which
+says how many plays it has taken there. Writing it again changes nothing. A Cassandra of one node has no other to answer for it, so there plays
+always go to the counter. docs/decisions/0304.
 """
 
 import asyncio
 from time import time_ns
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from common.database import Database, Write
+from common.database import Database, Select, Write
 from grpc_discovery import ServiceError
 from grpc_discovery.serving.deadlines import set_time_left
+
+
+class PeerRow(NamedTuple):
+    """A node that the one that answers knows."""
+
+    host_id: UUID
+
 
 # A counter is not idempotent: nobody may try this again behind the caller's back.
 ADD_PLAY = Write("UPDATE video_playback_stats SET views = views + 1 WHERE videoid = ?", idempotent=False)
 PROBE = Write("UPDATE video_playback_stats SET views = views + 0 WHERE videoid = ?", idempotent=False)
 JOURNAL = Write("INSERT INTO play_journal (videoid, process, plays) VALUES (?, ?, ?)")
+PEER = Select("SELECT host_id FROM system.peers LIMIT 1", PeerRow)
 
-SLOW_SECONDS = 0.5
-"""An increment that takes longer is a reason to probe the counter. A probe that takes longer counts as not answered."""
+SLOW_SECONDS = 0.3
+"""An increment that takes longer is a reason to probe the counter."""
 
-PROBES = 20
+PROBES, PROBE_SECONDS = 20, 0.5
 """Side by side, on one video. With one of three replicas dead, all are answered by the two others once in 3,000 times."""
 
-_PROBE_EVERY_SECONDS = 1.0
+_SECONDS_BETWEEN_PROBES = 1.0
+
+_SECONDS_WITHOUT_WAITING = 10.0
+"""After a probe that found nothing: where all is slow, plays must not wait for one probe after the other."""
+
 _MAX_JOURNALED_VIDEOS = 10_000
 
 
@@ -55,15 +69,22 @@ class PlayCounter:
         self._database = database
         self._journal: _Journal | None = None
         self._probing: asyncio.Task[None] | None = None
-        self._next_probe = 0.0
+        self._has_peers: bool | None = None
+        self._next_probe = self._waiting_from = 0.0
 
     async def add(self, video_id: UUID) -> None:
         """Count one more play of a video, once. Raises what `Database.write` raises; whether the play was counted is unknown then."""
+        loop = asyncio.get_running_loop()
+        if self._has_peers is None:
+            self._has_peers = await self._database.select_one(PEER) is not None
         if self._journal:
             self._probe_if_due(video_id)
+        elif self._probing and loop.time() >= self._waiting_from:
+            await asyncio.wait([self._probing])
+        if self._journal:
             await self._journal.add(video_id)
             return
-        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._probe_if_due, video_id)
+        slow = loop.call_later(SLOW_SECONDS, self._probe_if_due, video_id)
         try:
             await self._database.write(ADD_PLAY, video_id)
         except ServiceError:
@@ -74,17 +95,21 @@ class PlayCounter:
 
     def _probe_if_due(self, video_id: UUID) -> None:
         """Probe the counter of a video in the background, unless that is under way or was done a short while ago."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._next_probe:
-            self._next_probe = now + _PROBE_EVERY_SECONDS
+        if self._has_peers and self._probing is None and asyncio.get_running_loop().time() >= self._next_probe:
             self._probing = asyncio.create_task(self._probe(video_id))
+            self._probing.add_done_callback(self._probed)
+
+    def _probed(self, _: asyncio.Task[None]) -> None:
+        now = asyncio.get_running_loop().time()
+        self._probing, self._next_probe = None, now + _SECONDS_BETWEEN_PROBES
+        if not self._journal:
+            self._waiting_from = now + _SECONDS_WITHOUT_WAITING
 
     async def _probe(self, video_id: UUID) -> None:
-        set_time_left(SLOW_SECONDS)
-        answered = sum(await asyncio.gather(*(self._is_answered(video_id) for _ in range(PROBES))))
-        if answered == PROBES:
+        set_time_left(PROBE_SECONDS)
+        if all(await asyncio.gather(*(self._is_answered(video_id) for _ in range(PROBES)))):
             self._journal = None
-        elif answered and not self._journal:
+        elif not self._journal:
             self._journal = _Journal(self._database)
 
     async def _is_answered(self, video_id: UUID) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 from common.database import Database, Select, Write
 from common.hints import write_hints
 from common.timestamps import now
-from services.statistics.counting import ADD_PLAY, JOURNAL, PROBE, PlayCounter
+from services.statistics.counting import ADD_PLAY, JOURNAL, PEER, PROBE, PlayCounter
 
 _MARK_EVERY = 16
 _MAX_SEEN = 10_000
@@ -35,7 +35,7 @@ PLAYS = Select("SELECT videoid, views FROM video_playback_stats WHERE videoid IN
 JOURNALED = Select("SELECT videoid, plays FROM play_journal WHERE videoid IN ?", JournaledRow)
 INSERT_MARK = Write("INSERT INTO played_video_marks (minute, level, videoid) VALUES (?, ?, ?)")
 
-STATEMENTS = (ADD_PLAY, PROBE, JOURNAL, PLAYS, JOURNALED, INSERT_MARK)
+STATEMENTS = (PEER, ADD_PLAY, PROBE, JOURNAL, PLAYS, JOURNALED, INSERT_MARK)
 
 
 class StatisticsRepository:

@@ -12,7 +12,7 @@ from common.database import Database, Statement, Write
 from common.errors import Unavailable
 from grpc_discovery import time_left
 from infra.cassandra import Cassandra
-from services.statistics.counting import ADD_PLAY, JOURNAL, PROBE
+from services.statistics.counting import ADD_PLAY, JOURNAL, PROBE, PeerRow
 from services.statistics.repository import INSERT_MARK, STATEMENTS, StatisticsRepository
 
 OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
@@ -66,6 +66,8 @@ class CountsMarks:
     def __init__(self) -> None:
         self.marks: list[tuple[Any, ...]] = []
 
+    async def select_one(self, *_: Any) -> None: ...
+
     async def write(self, statement: Write, *values: Any) -> None:
         if statement is INSERT_MARK:
             self.marks.append(values)
@@ -90,6 +92,9 @@ class Fails:
     def __init__(self, failing: Write) -> None:
         self.failing = failing
         self.tried: list[Write] = []
+
+    async def select_one(self, *_: Any) -> PeerRow:
+        return PeerRow(uuid4())
 
     async def write(self, statement: Write, *values: Any) -> None:
         self.tried.append(statement)
@@ -117,14 +122,18 @@ async def test_a_play_that_counted_is_not_failed_by_its_mark() -> None:
 class LosesAReplica:
     """The real Cassandra, of which every third increment goes to a node that hangs, while `lost` is set; that node has applied half of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, has_peers: bool = True) -> None:
         self._database = database
+        self.has_peers = has_peers
         self.lost = True
         self._increments = 0
         self.journaled = self.counted = 0
 
     async def select(self, statement: Any, *values: Any) -> Any:
         return await self._database.select(statement, *values)
+
+    async def select_one(self, *_: Any) -> PeerRow | None:
+        return PeerRow(uuid4()) if self.has_peers else None
 
     async def write(self, statement: Write, *values: Any, timestamp_us: int | None = None) -> None:
         self.journaled += statement is JOURNAL
@@ -156,12 +165,21 @@ async def test_while_a_replica_hangs_plays_are_taken_beside_the_counter_and_none
 
     outcomes = await asyncio.gather(*(play(number) for number in range(150)))
     failed = outcomes.count(False)
-    # Those of the first second, while nobody knew: a third of 50 at most, and they are the only ones.
+    # Those of the time in which nobody knew: a third of 50 a second at most, and they are the only ones.
     assert 0 < failed <= 25
     assert all(outcomes[75:])
     assert losing.journaled >= 75
     counted = sum((await plays.plays(videos)).values())
     assert 150 - failed <= counted <= 150
+
+
+async def test_a_cassandra_of_one_node_counts_in_the_counter_only(database: Database) -> None:
+    losing, video = LosesAReplica(database, has_peers=False), uuid4()
+    plays = StatisticsRepository(losing)  # type: ignore[arg-type]  # stands before the real one
+    await asyncio.gather(*(plays.add_play(video) for _ in range(9)), return_exceptions=True)
+    await asyncio.gather(*(plays.add_play(video) for _ in range(9)), return_exceptions=True)
+    assert losing.journaled == 0
+    assert losing.counted == 12
 
 
 async def test_when_all_replicas_answer_again_plays_go_to_the_counter(database: Database) -> None:

@@ -14,7 +14,7 @@ from language.text import MAX_KNOWN_CHARACTERS, _separators, stems, words
 from language.word_index import analyse
 from services.search.repository import SampleRow
 from services.search.statistics import estimated
-from services.statistics.counting import JOURNAL
+from services.statistics.counting import JOURNAL, PeerRow
 from services.statistics.repository import StatisticsRepository
 from services.suggested_videos.histories import Histories
 from services.suggested_videos.repository import RatingRow
@@ -117,6 +117,9 @@ async def test_the_words_of_a_sample_are_counted_within_a_bound(growth: Growth) 
 
 class NoDatabase:
     """Takes writes and keeps none."""
+
+    async def select_one(self, *_: Any) -> PeerRow:
+        return PeerRow(uuid4())
 
     async def write(self, statement: Any, *values: Any) -> None: ...
 
