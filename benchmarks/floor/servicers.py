@@ -13,6 +13,7 @@ from protos.statistics_pb2_grpc import StatisticsServiceServicer
 from protos.user_management_pb2_grpc import UserManagementServiceServicer
 from services.comments import repository as comments
 from services.ratings import repository as ratings
+from services.statistics import counting
 from services.statistics import repository as statistics
 from services.user_management import repository as users
 from services.user_management.passwords import Passwords
@@ -111,7 +112,7 @@ class Statistics(StatisticsServiceServicer):
         self, request: statistics_pb2.RecordPlaybackStartedRequest, context: Any
     ) -> statistics_pb2.RecordPlaybackStartedResponse:
         """Count one play."""
-        await self._session.run(statistics.ADD_PLAY, UUID(request.video_id.value))
+        await self._session.run(counting.ADD_PLAY, UUID(request.video_id.value))
         return statistics_pb2.RecordPlaybackStartedResponse()
 
     async def GetNumberOfPlays(
