@@ -97,20 +97,19 @@ class PlayCounter:
         """Probe the counter of a video in the background, unless that is under way or was done a short while ago."""
         if self._has_peers and self._probing is None and asyncio.get_running_loop().time() >= self._next_probe:
             self._probing = asyncio.create_task(self._probe(video_id))
-            self._probing.add_done_callback(self._probed)
-
-    def _probed(self, _: asyncio.Task[None]) -> None:
-        now = asyncio.get_running_loop().time()
-        self._probing, self._next_probe = None, now + _SECONDS_BETWEEN_PROBES
-        if not self._journal:
-            self._waiting_from = now + _SECONDS_WITHOUT_WAITING
 
     async def _probe(self, video_id: UUID) -> None:
         set_time_left(PROBE_SECONDS)
-        if all(await asyncio.gather(*(self._is_answered(video_id) for _ in range(PROBES)))):
-            self._journal = None
-        elif not self._journal:
-            self._journal = _Journal(self._database)
+        loop = asyncio.get_running_loop()
+        try:
+            if all(await asyncio.gather(*(self._is_answered(video_id) for _ in range(PROBES)))):
+                self._journal = None
+            elif not self._journal:
+                self._journal = _Journal(self._database)
+        finally:
+            self._probing, self._next_probe = None, loop.time() + _SECONDS_BETWEEN_PROBES
+        if not self._journal:
+            self._waiting_from = loop.time() + _SECONDS_WITHOUT_WAITING
 
     async def _is_answered(self, video_id: UUID) -> bool:
         try:
