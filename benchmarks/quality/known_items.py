@@ -34,17 +34,14 @@ _SUBMITTER = uuid5(NAMESPACE_URL, "killrvideo:known-item search")
 
 @dataclass(frozen=True)
 class Clip:
-    """A video of the collection."""
+    """A video of a collection, as it is submitted."""
 
+    video_id: UUID
+    user_id: UUID
     youtube_id: str
     title: str
     tags: tuple[str, ...]
     description: str
-
-    @property
-    def video_id(self) -> UUID:
-        """The id, the same in every run, so that a second run changes nothing."""
-        return uuid5(NAMESPACE_URL, f"killrvideo:known-item search:{self.youtube_id}")
 
     @property
     def text(self) -> str:
@@ -53,12 +50,26 @@ class Clip:
 
 
 def read(folder: Path) -> list[Clip]:
-    """The videos of a folder in the form of youtube-trending."""
+    """The videos of a folder in the form of youtube-trending. Their ids are the same in every run, so that a second run changes nothing."""
     with (folder / "videos.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [
-        Clip(row["youtube_id"], row["title"], tuple(row["tags"].split("|"))[:100], row["description"]) for row in rows
+        Clip(
+            uuid5(NAMESPACE_URL, f"killrvideo:known-item search:{row['youtube_id']}"),
+            _SUBMITTER,
+            row["youtube_id"],
+            row["title"],
+            tuple(row["tags"].split("|"))[:100],
+            row["description"],
+        )
+        for row in rows
     ]
+
+
+async def load(services: Services, clips: Sequence[Clip]) -> None:
+    """Submit the videos, eight at once."""
+    for start in track(range(0, len(clips), _AT_ONCE), "submitting", console=Console(stderr=True)):
+        await asyncio.gather(*(_submit(services, clip) for clip in clips[start : start + _AT_ONCE]))
 
 
 def questions(clips: Sequence[Clip]) -> dict[str, list[tuple[str, str]]]:
@@ -107,8 +118,7 @@ async def run(folder: Path, loaded: bool) -> None:
     console = Console()
     async with Services.from_settings() as services:
         if not loaded:
-            for start in track(range(0, len(clips), _AT_ONCE), description="submitting"):
-                await asyncio.gather(*(_submit(services, clip) for clip in clips[start : start + _AT_ONCE]))
+            await load(services, clips)
         titles = {str(clip.video_id): clip.title for clip in clips}
 
         async def ours(query: str) -> list[str]:
@@ -129,7 +139,7 @@ async def _submit(services: Services, clip: Clip) -> None:
     await services.video_catalog.SubmitYouTubeVideo(
         video_catalog_pb2.SubmitYouTubeVideoRequest(
             video_id=Uuid(value=str(clip.video_id)),
-            user_id=Uuid(value=str(_SUBMITTER)),
+            user_id=Uuid(value=str(clip.user_id)),
             name=clip.title,
             description=clip.description,
             tags=clip.tags,
