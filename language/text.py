@@ -11,7 +11,7 @@ Everything here is pure and knows nothing of Cassandra.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 # PyStemmer ships no type information.
 import Stemmer  # type: ignore[import-untyped,unused-ignore]
@@ -40,7 +40,7 @@ _PLAIN_LETTERS = str.maketrans(
 # Accents of Latin, Greek and Cyrillic, and the optional vowel points of Hebrew and Arabic. The marks of other scripts are letters
 # in all but name (a Hindi word without its vowel signs is another word), and stay.
 _ACCENTS = re.compile(
-    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+"
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+"
 )
 
 # Scripts that are written without spaces: Thai, Lao, Myanmar, Khmer, kana, Han (with its extensions) and what belongs to them.
@@ -48,6 +48,8 @@ _UNSPACED = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]+)"
 )
+
+_UNSTEMMED = 3
 
 MAX_TERM = 500
 """Of a longer word its beginning stands for all of it: a query has at most 500 characters, so no query holds a longer word."""
@@ -95,11 +97,11 @@ def iter_folded(text: str) -> Iterator[str]:
         if piece.isascii():
             yield from piece.lower().split()
         else:
-            for part in _fold(piece).translate(_separators).split():
+            for part in fold(piece).translate(_separators).split():
                 yield from (part,) if part.isascii() else _split_scripts(part)
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
     """Casefolded, compatibility forms made plain (full width, ligatures, mathematical letters), accents taken off."""
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed).translate(_PLAIN_LETTERS))
@@ -121,8 +123,14 @@ def is_stop_word(word: str) -> bool:
 
 
 def stems(folded_words: Iterable[str]) -> list[str]:
-    """The index terms of folded words that are no unspaced runs: English endings taken off those that can be English."""
-    return [(str(_stemmer.stemWord(word)) if word.isascii() else word)[:MAX_TERM] for word in folded_words]
+    """The index terms of folded words that are no unspaced runs: English endings taken off those that can be English.
+
+    A word of three letters stays as it is: without its last, `ios` would be the end of many an address, and `aws` nothing.
+    """
+    return [
+        (str(_stemmer.stemWord(word)) if len(word) > _UNSTEMMED and word.isascii() else word)[:MAX_TERM]
+        for word in folded_words
+    ]
 
 
 def stem(folded_word: str) -> str:
@@ -161,3 +169,13 @@ def holds_any(text: str, wanted: set[str]) -> bool:
         any(part in word for part in parts) if is_unspaced(word) else word[0] in beginnings and stem(word) in wanted
         for word in dict.fromkeys(iter_folded(text))
     )
+
+
+def contains_run(folded_words: Sequence[str], run: Sequence[str]) -> bool:
+    """Whether some words stand side by side in a text. In a script without spaces they may begin and end within a longer run of it."""
+    if not run:
+        return False
+    text, wanted = f" {' '.join(folded_words)} ", " ".join(run)
+    before = "" if is_unspaced(run[0]) else " "
+    after = "" if is_unspaced(run[-1]) else " "
+    return f"{before}{wanted}{after}" in text

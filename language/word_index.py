@@ -1,37 +1,23 @@
-"""What of a video the word index holds, and how well a video matches: shared by its writer (video_catalog) and its readers.
+"""What of a video the word index holds: shared by its writer (video_catalog) and its readers.
 
 A posting says in one row of `video_words` that a video holds a word, how often in which field, and how long its fields are. It is
-a hint: the row of `videos` tells whether it still does. The weight is that of BM25F with typical lengths, so a word's postings
-stand best first and a reader may stop early; the exact score is computed from the counts, when it is asked for, by what the lengths
-then are on average.
-
-BM25F: S. Robertson, H. Zaragoza, M. Taylor, "Simple BM25 extension to multiple weighted fields", CIKM 2004.
+a hint: the row of `videos` tells whether it still does. language/scoring.py says how well it then matches.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import islice
+from hashlib import blake2b
+from itertools import chain, islice
 from typing import NamedTuple
+from uuid import UUID
 
 from common.time_slices import Pausing, at_once
+from language.compounds import joined
+from language.scoring import packed_lengths, packed_occurrences
+from language.signs import sign_words
 from language.spelling import has_spelling
-from language.text import STOP_WORDS, bigrams, is_unspaced, iter_folded, stem, words
-
-NAME_WEIGHT, TAGS_WEIGHT, DESCRIPTION_WEIGHT = 4.0, 2.0, 1.0
-"""How much more an occurrence counts in a name than in a tag, and in a tag than in a description (contract, section 3)."""
-
-NAME_LENGTH_NORM, TAGS_LENGTH_NORM, DESCRIPTION_LENGTH_NORM = 0.3, 0.4, 0.75
-"""BM25's b of each field: names differ little in length, and a long one is no worse for it; a long description says much of all."""
-
-SATURATION = 1.5
-"""BM25's k1, on the scale of the weights: one occurrence in a name is worth three quarters of what many are."""
-
-MIN_NORM, MIN_DESCRIPTION_NORM = 0.7, 0.55
-MAX_NAME_NORM, MAX_TAGS_NORM = 1.35, 1.05
-"""How much the length of a field may change what an occurrence counts: so that one in a name always counts more than one in a tag, and one in
-a tag more than one in a description, however short or long they are (4 / 1.35 > 2 / 0.7, 2 / 1.05 > 1 / 0.55). Only a long description may
-count less still. Descriptions differ most in length, so theirs has the most room."""
+from language.text import STOP_WORDS, bigrams, folded, is_unspaced, iter_folded, stem, words
 
 MAX_DESCRIPTION_TERMS = 2_000
 """The first terms of a description that are indexed, each as often as it occurs, stop words apart: some 11,000 characters of English."""
@@ -40,68 +26,10 @@ MAX_TAG_WORDS = 400
 """The first different words of all tags together, in the order of their code points, that are indexed and suggested. Each tag as a whole is
 listed and suggested besides, whatever this leaves out. Of scripts without spaces, pairs and single characters are what is counted."""
 
-_WEIGHT_STEPS = 100
+MAX_JOINED_NEIGHBOURS = 100
+"""The first different neighbours of a name that are also indexed joined (language/compounds.py), and of all tags together."""
+
 _WORDS_AT_ONCE = 256
-
-
-class Lengths(NamedTuple):
-    """How many words (stop words apart) the fields of a video have, or have on average."""
-
-    name: float
-    tags: float
-    description: float
-
-
-TYPICAL = Lengths(6.0, 15.0, 60.0)
-"""Lengths by which postings are ordered, whatever the data: the order must not change while the data grow."""
-
-
-class Counts(NamedTuple):
-    """How often a word occurs in each field of a video, and how long the fields are, as a posting holds them: packed into one bigint.
-
-    The column could be six columns or a tuple of its own; one number is read and compared the fastest.
-    """
-
-    in_name: int
-    in_tags: int
-    in_description: int
-    name_length: int
-    tags_length: int
-    description_length: int
-
-    def packed(self) -> int:
-        """One number below 2^52: five times 8 bits, and 12 for the length of a description. What is larger is held at the maximum."""
-        occurrences = _packed_occurrences(self.in_name, self.in_tags, self.in_description)
-        return occurrences | _packed_lengths(self.name_length, self.tags_length, self.description_length)
-
-    @classmethod
-    def unpacked(cls, packed: int) -> "Counts":
-        """The counts that `packed` made a number of."""
-        return cls(
-            packed >> _IN_NAME,
-            packed >> _IN_TAGS & _MAX_COUNT,
-            packed & _MAX_COUNT,
-            packed >> _NAME_LENGTH & _MAX_COUNT,
-            packed >> _TAGS_LENGTH & _MAX_COUNT,
-            packed >> _DESCRIPTION_LENGTH & _MAX_DESCRIPTION_LENGTH,
-        )
-
-
-# The lowest bit of each count in the number.
-_IN_NAME, _IN_TAGS, _NAME_LENGTH, _TAGS_LENGTH, _DESCRIPTION_LENGTH = 44, 36, 28, 20, 8
-_MAX_COUNT, _MAX_DESCRIPTION_LENGTH = (1 << 8) - 1, (1 << 12) - 1
-
-
-def _packed_occurrences(in_name: int, in_tags: int, in_description: int) -> int:
-    return min(in_name, _MAX_COUNT) << _IN_NAME | min(in_tags, _MAX_COUNT) << _IN_TAGS | min(in_description, _MAX_COUNT)
-
-
-def _packed_lengths(name: int, tags: int, description: int) -> int:
-    return (
-        min(name, _MAX_COUNT) << _NAME_LENGTH
-        | min(tags, _MAX_COUNT) << _TAGS_LENGTH
-        | min(description, _MAX_DESCRIPTION_LENGTH) << _DESCRIPTION_LENGTH
-    )
 
 
 class Analysis(NamedTuple):
@@ -131,14 +59,19 @@ def analyse(name: str, tags: Iterable[str], description: str) -> Analysis:
 
 def analyse_pausing(name: str, tags: Iterable[str], description: str) -> Pausing[Analysis]:
     """The same with pauses, for where other calls wait."""
+    tags = sorted(tags)
     in_name = yield from _field([iter_folded(name)], True)
-    in_tags = yield from _field(map(iter_folded, sorted(tags)), True, MAX_TAG_WORDS)
+    _add(in_name, chain(_joined([name]), sign_words(name)))
+    in_tags = yield from _field(map(iter_folded, tags), True, MAX_TAG_WORDS)
+    _add(in_tags, chain(_joined(tags), sign_words(" ".join(tags))))
+    yield
     in_description = yield from _field([_first_terms(iter_folded(description))], False)
+    _add(in_description, sign_words(description))
     terms = in_name.occurrences.keys() | in_tags.occurrences.keys() | in_description.occurrences.keys()
-    lengths = _packed_lengths(in_name.length, in_tags.length, in_description.length)
+    lengths = packed_lengths(in_name.length, in_tags.length, in_description.length)
     counts = {
         term: lengths
-        | _packed_occurrences(
+        | packed_occurrences(
             in_name.occurrences.get(term, 0), in_tags.occurrences.get(term, 0), in_description.occurrences.get(term, 0)
         )
         for term in terms
@@ -181,6 +114,23 @@ def _field(texts: Iterable[Iterable[str]], with_stop_words: bool, max_distinct: 
     return _Field(occurrences, length, spellings)
 
 
+def _joined(texts: Iterable[str]) -> Iterator[str]:
+    """The joined neighbours of texts until there were MAX_JOINED_NEIGHBOURS different ones."""
+    seen: set[str] = set()
+    for text in texts:
+        for term in joined(iter_folded(text)):
+            if len(seen) == MAX_JOINED_NEIGHBOURS and term not in seen:
+                return
+            seen.add(term)
+            yield term
+
+
+def _add(field: _Field, more_terms: Iterable[str]) -> None:
+    """Add what stands beside the words of a field. It does not make the field longer."""
+    for term in more_terms:
+        field.occurrences[term] = field.occurrences.get(term, 0) + 1
+
+
 def _first_terms(folded_words: Iterable[str]) -> Iterator[str]:
     """The words of a description until they have given all terms that count; a run without spaces is cut where it gives the last one."""
     left = MAX_DESCRIPTION_TERMS
@@ -219,45 +169,9 @@ _MAX_CACHED_CHARACTERS, _MAX_CACHED_RUN = 40, 4
 _take_apart_once = lru_cache(maxsize=20_000)(_take_apart)  # at most 20 MB, whatever the words
 
 
-class Scorer:
-    """Turns counts into how well a word matches a video, 0 to 1, for given average lengths."""
-
-    def __init__(self, average: Lengths) -> None:
-        self._name = NAME_LENGTH_NORM / max(average.name, 1.0)
-        self._tags = TAGS_LENGTH_NORM / max(average.tags, 1.0)
-        self._description = DESCRIPTION_LENGTH_NORM / max(average.description, 1.0)
-
-    def score(self, packed: int) -> float:
-        """BM25F's saturated frequency of a word with these counts."""
-        # Counts.unpacked would read better and take half as long again; a query scores thousands of postings.
-        frequency = 0.0
-        if in_name := packed >> _IN_NAME:
-            norm = 1 - NAME_LENGTH_NORM + self._name * (packed >> _NAME_LENGTH & _MAX_COUNT)
-            frequency += NAME_WEIGHT * in_name / min(max(norm, MIN_NORM), MAX_NAME_NORM)
-        if in_tags := packed >> _IN_TAGS & _MAX_COUNT:
-            norm = 1 - TAGS_LENGTH_NORM + self._tags * (packed >> _TAGS_LENGTH & _MAX_COUNT)
-            frequency += TAGS_WEIGHT * in_tags / min(max(norm, MIN_NORM), MAX_TAGS_NORM)
-        if in_description := packed & _MAX_COUNT:
-            length = packed >> _DESCRIPTION_LENGTH & _MAX_DESCRIPTION_LENGTH
-            norm = 1 - DESCRIPTION_LENGTH_NORM + self._description * length
-            frequency += DESCRIPTION_WEIGHT * in_description / max(norm, MIN_DESCRIPTION_NORM)
-        return frequency / (SATURATION + frequency)
-
-
-_typical = Scorer(TYPICAL)
-
-
-def weight(packed: int) -> int:
-    """The weight of a posting, 0 to 100, by which a word's postings are ordered."""
-    return round(_typical.score(packed) * _WEIGHT_STEPS)
-
-
-def in_name_or_tags(packed: int) -> bool:
-    """Whether a word is in the name or a tag, and not only in the description."""
-    return packed >> _IN_TAGS != 0  # the two highest counts
-
-
-def lengths(packed: int) -> Lengths:
-    """The lengths of the fields of a video, from the packed counts of any of its words."""
-    counts = Counts.unpacked(packed)
-    return Lengths(counts.name_length, counts.tags_length, counts.description_length)
+@lru_cache(maxsize=64)
+def title_hash(author: UUID, name: str) -> int | None:
+    """A number of 32 bits with a sign, the same for the same author and the same words of a name; None for a name without words."""
+    title = " ".join(folded(name))
+    digest = blake2b(author.bytes + title.encode(errors="replace"), digest_size=4).digest()
+    return int.from_bytes(digest, "big", signed=True) if title else None

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from common.database import Database, Select, Write
 from common.timestamps import now, to_ms
-from language.word_index import analyse, weight
+from language.scoring import weight
+from language.word_index import analyse
 
 MIN_AGE = timedelta(minutes=10)
 """A younger entry may belong to a submit that has not written its row yet. No submit takes so long."""

@@ -15,11 +15,15 @@ from language.spelling import spelling_keys
 
 
 class Posting(NamedTuple):
-    """A video that holds a word: of which submission that was said, and how often the word is where (language/word_index.py)."""
+    """A video that holds a word: of which submission that was said, and how often the word is where (language/word_index.py).
+
+    The hash is the same for videos of the same title by the same author; None in rows of an older index.
+    """
 
     video_id: UUID
     added_ms: int
     counts: int
+    title_hash: int | None
 
 
 class TermRow(NamedTuple):
@@ -75,7 +79,7 @@ MAX_IDS_AT_ONCE = 100
 BEGINNINGS_AT_ONCE = 4
 LAST_CHARACTER = "\U0010ffff"
 
-POSTINGS = Select("SELECT videoid, added_ms, counts FROM video_words WHERE word = ? LIMIT ?", Posting)
+POSTINGS = Select("SELECT videoid, added_ms, counts, title_hash FROM video_words WHERE word = ? LIMIT ?", Posting)
 SPELLINGS = Select("SELECT word FROM spellings_by_key WHERE key IN ? PER PARTITION LIMIT ?", WordRow)
 TERMS = Select(
     "SELECT term, videoid FROM suggested_terms WHERE beginning = ? AND term >= ? AND term <= ? LIMIT ?", TermRow

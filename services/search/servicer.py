@@ -9,9 +9,11 @@ from common.timestamps import timestamp_message
 from protos import search_pb2 as messages
 from protos.search_pb2_grpc import SearchServiceServicer
 from services.explanation import explain, explanation_wanted
-from services.search.query import Plan, QueryPlanner
+from services.search.plan import MILLION, Plan
+from services.search.query import QueryPlanner
+from services.search.ranking import ALL_IN_NAME, MAX_SCORE, ResultKey
 from services.search.repository import SearchRepository
-from services.search.results import MAX_SCORE, ResultKey, SearchResult, results
+from services.search.results import SearchResult, results
 from services.search.suggestions import Suggester
 
 MAX_QUERY_CHARACTERS = 500
@@ -32,7 +34,7 @@ class SearchServicer(SearchServiceServicer):
         query, size = reader.text("query", MAX_QUERY_CHARACTERS), reader.page_size()
         plan, after = reader.cursor(self._page_tokens, query) or (None, None)
         reader.raise_if_invalid()
-        planned = await self._planner.resume(plan) if plan else await self._planner.plan(query)
+        planned = await self._planner.resume(query, plan) if plan else await self._planner.plan(query)
         page, last = split_page(await results(self._repository, planned, size + 1, after), size)
         if explanation_wanted(context):
             explain(context, map(_reason, page))
@@ -55,9 +57,9 @@ class SearchServicer(SearchServiceServicer):
 
 def _plan_and_key(parts: Parts) -> tuple[Plan, ResultKey]:
     """What a token holds: the plan of the list, and the key behind which it goes on."""
-    tier, score, video_id, plan = parts
+    repeats, tier, score, video_id, plan = parts
     return Plan.from_text(text(plan)), ResultKey(
-        integer(tier, 0, 1), integer(score, 0, MAX_SCORE), identifier(video_id)
+        integer(repeats, 0, 1), integer(tier, 0, ALL_IN_NAME), integer(score, 0, MAX_SCORE), identifier(video_id)
     )
 
 
@@ -74,5 +76,5 @@ def _preview(result: SearchResult) -> messages.SearchResultsVideoPreview:
 
 def _reason(result: SearchResult) -> dict[str, Any]:
     """Why a video stands where it does: its score, and what each matching word adds to it."""
-    words = [{"word": word, "weight": score / 1_000_000} for word, score in result.matches]
-    return {"video_id": str(result.row.video_id), "score": result.key.score / 1_000_000, "words": words}
+    words = [{"word": " ".join(match.terms), "weight": match.score / MILLION} for match in result.matches]
+    return {"video_id": str(result.row.video_id), "score": result.key.score / MILLION, "words": words}

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from common.database import DatabaseError
 from common.time_slices import in_slices
 from grpc_discovery import ServiceError, start_shielded
-from language.word_index import TYPICAL, Lengths, analyse_pausing, lengths
+from language.scoring import TYPICAL, Lengths, lengths
+from language.word_index import analyse_pausing
 from services.search.repository import SampleRow, SearchRepository
 
 SAMPLE_ROWS = 256

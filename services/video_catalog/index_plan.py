@@ -15,8 +15,9 @@ from common.database import Values, Write
 from common.time_slices import Pausing, at_once
 from common.timestamps import to_ms
 from language.beginnings import beginning_of
+from language.scoring import in_name_or_tags, weight
 from language.spelling import spelling_keys
-from language.word_index import Analysis, analyse_pausing, in_name_or_tags, suggested_terms, weight
+from language.word_index import Analysis, analyse_pausing, suggested_terms, title_hash
 from services.video_catalog.video import Video
 
 Step = tuple[Write, Values]
@@ -57,7 +58,9 @@ DELETE_VIDEO_BY_TAG = Write("DELETE FROM videos_by_tag WHERE tag = ? AND videoid
 INSERT_NEWEST_BY_TAG = Write("INSERT INTO newest_videos_by_tag (tag, added_date, videoid, userid) VALUES (?, ?, ?, ?)")
 DELETE_NEWEST_BY_TAG = Write("DELETE FROM newest_videos_by_tag WHERE tag = ? AND added_date = ? AND videoid = ?")
 INSERT_TAG_BY_LETTER = Write("INSERT INTO tags_by_letter (first_letter, tag) VALUES (?, ?)")
-INSERT_WORD = Write("INSERT INTO video_words (word, weight, added_ms, videoid, counts) VALUES (?, ?, ?, ?, ?)")
+INSERT_WORD = Write(
+    "INSERT INTO video_words (word, weight, added_ms, videoid, counts, title_hash) VALUES (?, ?, ?, ?, ?, ?)"
+)
 DELETE_WORD = Write("DELETE FROM video_words WHERE word = ? AND weight = ? AND added_ms = ? AND videoid = ?")
 INSERT_SPELLING = Write("INSERT INTO spellings_by_key (key, word) VALUES (?, ?)")
 INSERT_SUGGESTED_TERM = Write("INSERT INTO suggested_terms (beginning, term, videoid) VALUES (?, ?, ?)")
@@ -209,7 +212,7 @@ def _suggestion_steps(video: Video) -> Iterator[Step]:
 
 def _word_step(write: Write, video: Video, word: str, counts: int) -> Step:
     key = (word, weight(counts), to_ms(video.added_date), video.video_id)
-    return write, ((*key, counts) if write is INSERT_WORD else key)
+    return write, ((*key, counts, title_hash(video.user_id, video.name)) if write is INSERT_WORD else key)
 
 
 def _removals(video: Video, found: Analysis, older: Video) -> Pausing[list[Step]]:

@@ -1,22 +1,20 @@
 """What the index holds of a video, and how a match is weighed."""
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from language.scoring import TYPICAL, Counts, Lengths, Scorer, in_name_or_tags, lengths, weight
 from language.text import terms
 from language.word_index import (
     MAX_DESCRIPTION_TERMS,
+    MAX_JOINED_NEIGHBOURS,
     MAX_TAG_WORDS,
-    TYPICAL,
-    Counts,
-    Lengths,
-    Scorer,
     analyse,
-    in_name_or_tags,
-    lengths,
     suggested_terms,
-    weight,
+    title_hash,
 )
 
 WORD = "quixotry"
@@ -119,12 +117,41 @@ def test_of_a_long_run_without_spaces_the_beginning_is_found_by_characters_and_b
 def test_of_all_tags_the_first_different_words_are_indexed_and_suggested_and_each_tag_whole() -> None:
     tags = [" ".join(f"w{tag:02}x{word:02}" for word in range(20)) for tag in range(100)]
     first = {f"w{tag:02}x{word:02}" for tag in range(MAX_TAG_WORDS // 20) for word in range(20)}
-    assert analyse("", reversed(tags), "").counts.keys() == first
+    found = analyse("", reversed(tags), "").counts.keys()
+    neighbours = {f"w00x{word:02}w00x{word + 1:02}" for word in range(19)}
+    assert first | neighbours <= found
+    assert len(found) == len(first) + MAX_JOINED_NEIGHBOURS
     assert suggested_terms("", reversed(tags)) == first | set(tags)
     assert len(analyse("", ["".join(chr(0x4E00 + at) for at in range(10_000))], "").counts) == MAX_TAG_WORDS
 
 
 def test_words_that_many_tags_have_leave_room_for_others() -> None:
     found = analyse("", [f"clip number {number}" for number in range(100)], "")
-    assert found.counts.keys() == {"clip", "number", *map(str, range(100))}
+    words = {"clip", "number", *map(str, range(100))}
+    assert words <= found.counts.keys()
+    assert len(found.counts) == len(words) + MAX_JOINED_NEIGHBOURS
     assert Counts.unpacked(found.counts["clip"]).in_tags == 100
+
+
+def test_neighbours_of_a_name_and_of_a_tag_are_indexed_joined_and_those_of_a_description_are_not() -> None:
+    found = analyse("Micro-Services in Java", ["java script", "web"], "deep learning").counts
+    assert {"microservic", "javascript"} <= found.keys()
+    assert not {"servicesin", "deeplearn", "scriptweb", "javajava"} & found.keys()
+    assert Counts.unpacked(found["microservic"])[:3] == (1, 0, 0)
+    assert Counts.unpacked(found["javascript"])[:3] == (0, 1, 0)
+
+
+def test_words_with_signs_stand_beside_the_plain_words() -> None:
+    found = analyse("2017-police-station.mp4", ["C#", "node.js"], "in .NET 4.0 🔥").counts
+    assert {"2017", "polic", "station", "mp4", "station.mp4", "c", "c#", "node", "js", "node.js"} <= found.keys()
+    assert {"net", ".net", "4", "0", "4.0", "🔥"} <= found.keys()
+    assert lengths(found["c#"]) == lengths(analyse("2017 police station mp4", ["c", "node js"], "net 4 0").counts["c"])
+
+
+def test_titles_are_the_same_whatever_their_case_accents_and_signs_if_the_author_is() -> None:
+    one, other = UUID(int=1), UUID(int=2)
+    same = {title_hash(one, name) for name in ("Café, part 2", "cafe PART 2!", "Cafe Part-2")}
+    assert len(same) == 1
+    assert {title_hash(other, "Cafe part 2"), title_hash(one, "Cafe part 3")}.isdisjoint(same)
+    assert title_hash(one, "🔥 !") is None
+    assert all(-(1 << 31) <= (title_hash(one, str(number)) or 0) < 1 << 31 for number in range(100))

@@ -13,8 +13,10 @@ from common.database import CLOCK, ClockRow, Values, Write
 from common.database.rows import made_in_slices, row_maker
 from grpc_discovery.serving.deadlines import finish_shielded
 from grpc_discovery.serving.loop_monitor import LoopMonitor
-from language.word_index import TYPICAL, Counts
-from services.search.query import Alternative, Plan, PlannedQuery
+from language.scoring import TYPICAL, Counts
+from services.search.plan import MAX_TERMS_IN_ALL, STANDS_FOR_IT, Alternative, Plan
+from services.search.query import PlannedQuery
+from services.search.query_text import parse
 from services.search.repository import NamedRow, Posting, SampleRow, TermRow, VideoRow
 from services.search.results import results
 from services.search.statistics import estimated
@@ -82,25 +84,28 @@ class Postings:
 @TEXTS
 async def test_a_page_of_videos_that_have_the_word_at_the_end_of_a_long_description(text: str) -> None:
     posting = Counts(0, 0, 1, 6, 0, 2000).packed()
-    postings = [Posting(video_id, 1767225600000, posting) for video_id in ids(60)]
+    postings = [Posting(video_id, 1767225600000, posting, None) for video_id in ids(60)]
     term = "zebra"
-    plan = Plan(((Alternative(term, 1_000_000),),), 2000, TYPICAL)
+    plan = Plan(((Alternative((term,), 1_000_000, STANDS_FOR_IT),),), 2000, TYPICAL, ())
     repository: Any = Postings(f"{text[: 20_000 - len(term) - 1]} {term}")
     with no_hold():
-        found = await results(repository, PlannedQuery(plan, {term: postings}), 60, None)
+        found = await results(repository, PlannedQuery(parse(term), plan, {term: postings}), 60, None)
     assert len(found) == 60
 
 
 async def test_a_query_of_as_many_postings_as_a_plan_can_ask_for() -> None:
     posting = Counts(0, 0, 1, 6, 0, 60).packed()
     postings = {
-        f"word{word}": [Posting(video_id, 1767225600000, posting) for video_id in ids(400, word)] for word in range(88)
+        f"word{word}": [Posting(video_id, 1767225600000, posting, None) for video_id in ids(400, word)]
+        for word in range(MAX_TERMS_IN_ALL)
     }
-    alternatives = [Alternative(term, 1_000_000) for term in postings]
+    alternatives = [Alternative((term,), 1_000_000, STANDS_FOR_IT) for term in postings]
     groups = tuple(tuple(alternatives[at : at + 6]) for at in range(0, len(alternatives), 6))
     repository: Any = Postings("word0 word1")
     with no_hold():
-        found = await results(repository, PlannedQuery(Plan(groups, 400, TYPICAL), postings), 11, None)
+        found = await results(
+            repository, PlannedQuery(parse("word0"), Plan(groups, 400, TYPICAL, ()), postings), 11, None
+        )
     assert found
 
 
@@ -125,7 +130,7 @@ async def test_suggestions_of_videos_with_long_tags(text: str) -> None:
             return {each: NamedRow(each, each, "a b c", tags) for each in video_ids}
 
         async def postings(self, words: Sequence[str], limit: int) -> list[list[Posting]]:
-            return [[Posting(video_id, 0, 0) for video_id in ids(limit)] for _ in words]
+            return [[Posting(video_id, 0, 0, None) for video_id in ids(limit)] for _ in words]
 
     repository: Any = Terms()
     with no_hold():

@@ -104,7 +104,7 @@ async def test_scripts_without_spaces_are_found_by_parts(tables: WordTables, stu
         assert await names(stub, query) == ["東京オリンピック2020"], query
 
 
-@pytest.mark.parametrize("typed", ["zerba", "zebr", "zebraa", "zevra", "Zebre", "ebra"])
+@pytest.mark.parametrize("typed", ["zerba", "zebr", "zebraa", "zevra", "Zebre", "zbra", "ezbra"])
 async def test_a_word_that_nothing_has_is_matched_within_one_edit(
     tables: WordTables, stub: "SearchServiceAsyncStub", typed: str
 ) -> None:
@@ -129,18 +129,12 @@ async def test_ten_thousand_misspelt_words_that_begin_alike_do_not_hide_the_righ
 async def test_of_words_within_one_edit_the_more_frequent_comes_first(
     tables: WordTables, stub: "SearchServiceAsyncStub"
 ) -> None:
-    tables.submit(a_video("bat"))
+    tables.submit(a_video("matter"))
     for number in range(3):
-        tables.submit(a_video(f"cat {number}"))
-    assert (await names(stub, "zat"))[-1] == "bat"
-
-
-async def test_a_word_that_something_has_is_not_corrected(tables: WordTables, stub: "SearchServiceAsyncStub") -> None:
-    tables.submit(a_video("cat"))
-    tables.submit(a_video("car"))
-    tables.submit(a_video("clip17"))
-    assert await names(stub, "cat") == ["cat"]
-    assert await names(stub, "clip18") == []
+        tables.submit(a_video(f"cattle {number}"))
+        tables.submit(a_video(f"battle {number}"))
+    tables.submit(a_video("battle 3"))
+    assert [name.split()[0] for name in await names(stub, "zattle")] == ["battle"] * 4 + ["cattle"] * 3
 
 
 async def test_the_last_word_is_matched_by_its_beginning_while_one_types(

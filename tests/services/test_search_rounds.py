@@ -5,7 +5,8 @@ from typing import Any
 
 from grpc_discovery import time_left
 from grpc_discovery.serving.deadlines import set_time_left
-from services.search.query import MAX_WORDS, QueryPlanner
+from services.search.query import QueryPlanner
+from services.search.query_text import MAX_WORDS
 from services.search.repository import Posting, SampleRow
 from services.search.statistics import Sampler
 from tests.services.word_tables import WordTables, a_video
@@ -50,16 +51,27 @@ async def test_40_unknown_words_are_looked_up_side_by_side() -> None:
     assert len(unknown) == MAX_WORDS
     query = await QueryPlanner(tables).plan(" ".join(unknown))
     assert len(query.plan.groups) == MAX_WORDS
-    # Postings, and what may have been meant: 40 corrections and the completions of the last word. None was found, so that is all.
-    assert (tables.rounds, tables.reads) == (2, 1 + MAX_WORDS + 1)
+    # Postings, and what may have been meant: a correction and the completions of each word. None was found, so each may be two words.
+    assert (tables.rounds, tables.reads) == (3, 1 + 2 * MAX_WORDS + 1)
 
 
 async def test_a_mistyped_word_costs_two_rounds_more() -> None:
     tables: Any = CountingRounds()
     tables.submit(a_video("gardening"))
     query = await QueryPlanner(tables).plan("gardenign")
-    assert [alternative.term for group in query.plan.groups for alternative in group] == ["garden"]
+    assert [alternative.terms for group in query.plan.groups for alternative in group] == [("garden",)]
     assert tables.rounds == 3
+
+
+async def test_a_question_costs_two_rounds_more_and_a_shorter_query_none() -> None:
+    tables: Any = CountingRounds()
+    for number in range(9):
+        tables.submit(a_video(f"gardening {number}", description="How to grow roses and tulips in spring"))
+    shorter = await QueryPlanner(tables).plan("roses tulips spring")
+    assert (tables.rounds, shorter.plan.feedback) == (1, ())
+    question = await QueryPlanner(tables).plan("how do roses and tulips grow in spring")
+    assert "garden" in dict(question.plan.feedback)
+    assert tables.rounds == 1 + 2
 
 
 async def test_statistics_are_made_whole_whoever_begins_them() -> None:

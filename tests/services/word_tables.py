@@ -24,18 +24,19 @@ class WordTables:
 
     def __init__(self) -> None:
         self.rows: dict[UUID, Video] = {}
-        self._postings: dict[str, list[tuple[int, int, UUID, int]]] = defaultdict(list)
+        self._postings: dict[str, list[tuple[int, int, UUID, int, int]]] = defaultdict(list)
         self._spellings: dict[str, set[str]] = defaultdict(set)
         self._terms: dict[str, UUID] = {}
         self.read_rounds = 0
+        self.rows_read = 0
 
     def submit(self, video: Video) -> None:
         """Write a video as video_catalog does."""
         steps, found = steps_to_write(video, self.rows.get(video.video_id))
         for statement, values in [*steps.before, *steps.together, *steps.after]:
             if statement is INSERT_WORD:
-                word, weight, added_ms, video_id, counts = values
-                key = (-weight, -added_ms, video_id, counts)
+                word, weight, added_ms, video_id, counts, title_hash = values
+                key = (-weight, -added_ms, video_id, counts, title_hash)
                 if key not in self._postings[word]:
                     insort(self._postings[word], key)
             elif statement is DELETE_WORD:
@@ -55,7 +56,10 @@ class WordTables:
     async def postings(self, words: Sequence[str], limit: int) -> list[list[Posting]]:
         self.read_rounds += bool(words)
         return [
-            [Posting(video_id, -added_ms, counts) for _, added_ms, video_id, counts in self._postings[word][:limit]]
+            [
+                Posting(video_id, -added_ms, counts, title_hash)
+                for _, added_ms, video_id, counts, title_hash in self._postings[word][:limit]
+            ]
             for word in words
         ]
 
@@ -66,8 +70,9 @@ class WordTables:
         found = sorted(term for term in self._terms if term.startswith(beginning) and (after is None or term > after))
         return [TermRow(term, self._terms[term]) for term in found[:limit]]
 
-    async def videos(self, video_ids: Iterable[UUID]) -> dict[UUID, VideoRow]:
+    async def videos(self, video_ids: Sequence[UUID]) -> dict[UUID, VideoRow]:
         self.read_rounds += 1
+        self.rows_read += len(video_ids)
         return {
             each: VideoRow(
                 each, row.added_date, row.name, row.preview_image_location, row.user_id, row.description, row.tags

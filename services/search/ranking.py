@@ -1,0 +1,192 @@
+"""Ranking in memory: from a plan and its postings to all videos that they tell of, best first. docs/search-and-suggestions.md has the rules."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from common.time_slices import checkpoint
+from language.scoring import ONCE_IN_NAME, scorer
+from services.search.plan import BELOW, MAX_FEEDBACK_TERMS, MAX_GROUPS, MAX_WEIGHT, Group, Plan
+from services.search.repository import Posting
+from services.search.weights import PostingLists
+
+MAX_SCORE = MAX_WEIGHT * (MAX_GROUPS + MAX_FEEDBACK_TERMS)
+"""The score of a video that matches everything best."""
+
+SOME_WORDS, ALL_BUT_MEANT, ALL_WORDS, ALL_IN_NAME = range(4)
+"""The tiers: videos with some words of the query; with all, where other words may be meant by some; with all as typed; with all in the name."""
+
+_SCORED_AT_ONCE = 512
+
+
+class ResultKey(NamedTuple):
+    """Where a video stands in a list: those that repeat the title of a newer one of the same author come after all others; then by tier, score, id."""
+
+    repeats: int
+    tier: int
+    score: int
+    video_id: UUID
+
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """Sorts keys as the list shows them; no two are equal."""
+        return self.repeats, -self.tier, -self.score, self.video_id.int
+
+
+class Match(NamedTuple):
+    """How a video matches a word of the query: what that adds to the score (in millionths), whether by its name, how, and by which terms."""
+
+    score: int
+    in_name: bool
+    standing: int
+    terms: tuple[str, ...]
+
+
+_Match = tuple[int, bool, int, tuple[str, ...]]
+"""The same as a plain tuple: thousands are made for a query, and a NamedTuple costs several times as much."""
+
+
+class Candidate(NamedTuple):
+    """A video that may match, of which submission its postings tell, and its matches."""
+
+    key: ResultKey
+    added_ms: int
+    matches: tuple[Match, ...]
+
+
+class Ranking(NamedTuple):
+    """All videos that the postings tell of: their order, best first, with ids as numbers; and by that number what is known of each."""
+
+    order: list[tuple[int, int, int, int]]
+    newest: dict[int, Posting]
+    matches: dict[int, list[_Match]]
+
+    def candidates(self, start: int, end: int) -> list[Candidate]:
+        """Some of them, from one place in the order to before another."""
+        found = []
+        for repeats, tier, score, number in self.order[start:end]:
+            posting = self.newest[number]
+            key = ResultKey(repeats, -tier, -score, posting.video_id)
+            found.append(Candidate(key, posting.added_ms, tuple(Match(*match) for match in self.matches[number])))
+        return found
+
+
+async def ranked(plan: Plan, postings: PostingLists, required: Collection[int] = ()) -> Ranking:
+    """All videos that match the plan, and at least the groups with the numbers `required`, best first."""
+    # Thousands of postings go through here: ids are compared as numbers, because comparing UUIDs costs many times as much.
+    newest = await _newest_submissions([postings[term] for term in plan.terms])
+    score = scorer(plan.average).score
+    by_group = [await _best_matches(group, postings, newest, score) for group in plan.groups]
+    matches: dict[int, list[_Match]] = {}
+    for best in by_group:
+        await checkpoint()
+        for number, match in best.items():
+            if number in matches:
+                matches[number].append(match)
+            else:
+                matches[number] = [match]
+    more = await _feedback(plan, postings, newest, score) if plan.feedback else {}
+    wanted = len(plan.groups)
+    order: list[tuple[int, int, int, int]] = []
+    for index, (number, found) in enumerate(matches.items()):
+        if index % _SCORED_AT_ONCE == 0:
+            await checkpoint()
+        total = found[0][0] if len(found) == 1 else sum([match[0] for match in found])
+        if more:
+            total += more.get(number, 0)
+        order.append((0, -_tier(found) if len(found) == wanted else -SOME_WORDS, -total, number))
+    for group in required:
+        order = [key for key in order if key[-1] in by_group[group]]
+    await checkpoint()
+    order.sort()
+    return Ranking(_repeats_last(order, newest), newest, matches)
+
+
+async def _best_matches(
+    group: Group, postings: PostingLists, newest: Mapping[int, Posting], score: Callable[[int], float]
+) -> dict[int, _Match]:
+    """The best match of each video for one word: those that stand below others count where no other is."""
+    best: dict[int, _Match] = {}
+    for terms, weight, standing in sorted(group, key=lambda each: each.standing):
+        if len(terms) == 1 and not best:
+            await checkpoint()
+            best = {
+                video_id.int: (round(weight * score(counts)), counts >= ONCE_IN_NAME, standing, terms)
+                for video_id, added_ms, counts, _ in postings[terms[0]]
+                if added_ms == newest[video_id.int][1]
+            }
+            continue
+        matched = await _scores(postings[terms[0]], newest, score)
+        for term in terms[1:]:
+            other = await _scores(postings[term], newest, score)
+            # A video that must have all of the terms matches them as well as it matches the least of them.
+            matched = {number: min(matched[number], other[number]) for number in matched.keys() & other.keys()}
+        await checkpoint()
+        for number, (how_well, in_name) in matched.items():
+            value = round(weight * how_well)
+            before = best.get(number)
+            if before is None or (before[0] < value and before[2] == standing):
+                best[number] = value, in_name, standing, terms
+    return best
+
+
+async def _feedback(
+    plan: Plan, postings: PostingLists, newest: Mapping[int, Posting], score: Callable[[int], float]
+) -> dict[int, int]:
+    """What the words of the first results add to the score of each video."""
+    more: dict[int, int] = {}
+    for term, weight in plan.feedback:
+        known = [posting for posting in postings[term] if posting.video_id.int in newest]
+        for number, (how_well, _) in (await _scores(known, newest, score)).items():
+            more[number] = more.get(number, 0) + round(weight * how_well)
+    return more
+
+
+async def _scores(
+    postings: Sequence[Posting], newest: Mapping[int, Posting], score: Callable[[int], float]
+) -> dict[int, tuple[float, bool]]:
+    """By the number of its id, how well each video matches, and whether by its name."""
+    await checkpoint()
+    return {
+        video_id.int: (score(counts), counts >= ONCE_IN_NAME)
+        for video_id, added_ms, counts, _ in postings
+        if added_ms == newest[video_id.int][1]  # else it is left over from what was there before under this id
+    }
+
+
+def _tier(found: Sequence[_Match]) -> int:
+    """The tier of a video that has all words of the query."""
+    if any(standing == BELOW for _, _, standing, _ in found):
+        return ALL_BUT_MEANT
+    return ALL_IN_NAME if all(in_name for _, in_name, _, _ in found) else ALL_WORDS
+
+
+def _repeats_last(
+    order: list[tuple[int, int, int, int]], newest: Mapping[int, Posting]
+) -> list[tuple[int, int, int, int]]:
+    """The order with videos behind all others that have the title of a newer one by the same author."""
+    newest_with: dict[int, tuple[int, int]] = {}
+    repeated: set[int] = set()
+    for *_, number in order:
+        _, added_ms, _, title = newest[number]
+        if title is not None:
+            submitted = added_ms, number
+            other = newest_with.setdefault(title, submitted)
+            if other != submitted:
+                newest_with[title] = max(submitted, other)
+                repeated.add(min(submitted, other)[1])
+    if not repeated:
+        return order
+    return [key for key in order if key[-1] not in repeated] + [(1, *key[1:]) for key in order if key[-1] in repeated]
+
+
+async def _newest_submissions(lists: Iterable[Sequence[Posting]]) -> dict[int, Posting]:
+    """By the numbers of their ids: a posting of the newest submission of each video."""
+    newest: dict[int, Posting] = {}
+    for postings in lists:
+        await checkpoint()
+        for posting in postings:
+            known = newest.setdefault(posting[0].int, posting)
+            if known[1] < posting[1]:
+                newest[posting[0].int] = posting
+    return newest
