@@ -19,7 +19,7 @@ from services.search.query_text import Query, QueryWord, SignWord, parse
 from services.search.ranking import ranked
 from services.search.repository import Posting, SearchRepository
 from services.search.statistics import Sampler, Statistics
-from services.search.weights import PostingLists, Weights, video_numbers
+from services.search.weights import PostingLists, Weights, video_ids
 
 VERY_FEW = 2
 """A word that no more videos have may be a mistake, or the beginning of another."""
@@ -162,4 +162,4 @@ def _known_parts(word: str, statistics: Statistics) -> list[Terms]:
 
 def _with_all_words(asked: Sequence[QueryWord], postings: PostingLists) -> int:
     """How many videos have all of the words, as far as was read."""
-    return len(set.intersection(*(video_numbers(postings[word.term]) for word in asked))) if asked else 0
+    return len(set.intersection(*(video_ids(postings[word.term]) for word in asked))) if asked else 0

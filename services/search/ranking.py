@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from common.database import IdText
 from common.time_slices import checkpoint
 from language.scoring import ONCE_IN_NAME, scorer
 from services.search.plan import BELOW, MAX_FEEDBACK_TERMS, MAX_GROUPS, MAX_WEIGHT, Group, Plan
@@ -28,9 +29,13 @@ class ResultKey(NamedTuple):
     video_id: UUID
 
     @property
-    def order(self) -> tuple[int, int, int, int]:
+    def order(self) -> "Order":
         """Sorts keys as the list shows them; no two are equal."""
-        return self.repeats, -self.tier, -self.score, self.video_id.int
+        return self.repeats, -self.tier, -self.score, IdText(str(self.video_id))
+
+
+Order = tuple[int, int, int, IdText]
+"""The parts of a key as they sort, best first. Texts of ids sort like the ids."""
 
 
 class Match(NamedTuple):
@@ -55,46 +60,46 @@ class Candidate(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """All videos that the postings tell of: their order, best first, with ids as numbers; and by that number what is known of each."""
+    """All videos that the postings tell of: their order, best first, with ids as numbers; and by that video_id what is known of each."""
 
-    order: list[tuple[int, int, int, int]]
-    newest: dict[int, Posting]
-    matches: dict[int, list[_Match]]
+    order: list[Order]
+    newest: dict[IdText, Posting]
+    matches: dict[IdText, list[_Match]]
 
     def candidates(self, start: int, end: int) -> list[Candidate]:
         """Some of them, from one place in the order to before another."""
         found = []
-        for repeats, tier, score, number in self.order[start:end]:
-            posting = self.newest[number]
-            key = ResultKey(repeats, -tier, -score, posting.video_id)
-            found.append(Candidate(key, posting.added_ms, tuple(Match(*match) for match in self.matches[number])))
+        for repeats, tier, score, video_id in self.order[start:end]:
+            posting = self.newest[video_id]
+            key = ResultKey(repeats, -tier, -score, UUID(posting.video_id))
+            found.append(Candidate(key, posting.added_ms, tuple(Match(*match) for match in self.matches[video_id])))
         return found
 
 
 async def ranked(plan: Plan, postings: PostingLists, required: Collection[int] = ()) -> Ranking:
     """All videos that match the plan, and at least the groups with the numbers `required`, best first."""
-    # Thousands of postings go through here: ids are compared as numbers, because comparing UUIDs costs many times as much.
+    # Thousands of postings go through here, so what is done for each is little.
     newest = await _newest_submissions([postings[term] for term in plan.terms])
     score = scorer(plan.average).score
     by_group = [await _best_matches(group, postings, newest, score) for group in plan.groups]
-    matches: dict[int, list[_Match]] = {}
+    matches: dict[IdText, list[_Match]] = {}
     for best in by_group:
         await checkpoint()
-        for number, match in best.items():
-            if number in matches:
-                matches[number].append(match)
+        for video_id, match in best.items():
+            if video_id in matches:
+                matches[video_id].append(match)
             else:
-                matches[number] = [match]
+                matches[video_id] = [match]
     more = await _feedback(plan, postings, newest, score) if plan.feedback else {}
     wanted = len(plan.groups)
-    order: list[tuple[int, int, int, int]] = []
-    for index, (number, found) in enumerate(matches.items()):
+    order: list[Order] = []
+    for index, (video_id, found) in enumerate(matches.items()):
         if index % _SCORED_AT_ONCE == 0:
             await checkpoint()
         total = found[0][0] if len(found) == 1 else sum([match[0] for match in found])
         if more:
-            total += more.get(number, 0)
-        order.append((0, -_tier(found) if len(found) == wanted else -SOME_WORDS, -total, number))
+            total += more.get(video_id, 0)
+        order.append((0, -_tier(found) if len(found) == wanted else -SOME_WORDS, -total, video_id))
     for group in required:
         order = [key for key in order if key[-1] in by_group[group]]
     await checkpoint()
@@ -103,54 +108,58 @@ async def ranked(plan: Plan, postings: PostingLists, required: Collection[int] =
 
 
 async def _best_matches(
-    group: Group, postings: PostingLists, newest: Mapping[int, Posting], score: Callable[[int], float]
-) -> dict[int, _Match]:
+    group: Group, postings: PostingLists, newest: Mapping[IdText, Posting], score: Callable[[int], float]
+) -> dict[IdText, _Match]:
     """The best match of each video for one word: those that stand below others count where no other is."""
-    best: dict[int, _Match] = {}
+    best: dict[IdText, _Match] = {}
     for terms, weight, standing in sorted(group, key=lambda each: each.standing):
         if len(terms) == 1 and not best:
             await checkpoint()
             best = {
-                video_id.int: (round(weight * score(counts)), counts >= ONCE_IN_NAME, standing, terms)
+                video_id: (round(weight * score(counts)), counts >= ONCE_IN_NAME, standing, terms)
                 for video_id, added_ms, counts, _ in postings[terms[0]]
-                if added_ms == newest[video_id.int][1]
+                if added_ms == newest[video_id][1]
             }
             continue
         matched = await _scores(postings[terms[0]], newest, score)
         for term in terms[1:]:
             other = await _scores(postings[term], newest, score)
             # A video that must have all of the terms matches them as well as it matches the least of them.
-            matched = {number: min(matched[number], other[number]) for number in matched.keys() & other.keys()}
+            matched = {
+                video_id: (min(how_well, other[video_id][0]), in_name and other[video_id][1])
+                for video_id, (how_well, in_name) in matched.items()
+                if video_id in other
+            }
         await checkpoint()
-        for number, (how_well, in_name) in matched.items():
+        for video_id, (how_well, in_name) in matched.items():
             value = round(weight * how_well)
-            before = best.get(number)
+            before = best.get(video_id)
             if before is None or (before[0] < value and before[2] == standing):
-                best[number] = value, in_name, standing, terms
+                best[video_id] = value, in_name, standing, terms
     return best
 
 
 async def _feedback(
-    plan: Plan, postings: PostingLists, newest: Mapping[int, Posting], score: Callable[[int], float]
-) -> dict[int, int]:
+    plan: Plan, postings: PostingLists, newest: Mapping[IdText, Posting], score: Callable[[int], float]
+) -> dict[IdText, int]:
     """What the words of the first results add to the score of each video."""
-    more: dict[int, int] = {}
+    more: dict[IdText, int] = {}
     for term, weight in plan.feedback:
-        known = [posting for posting in postings[term] if posting.video_id.int in newest]
-        for number, (how_well, _) in (await _scores(known, newest, score)).items():
-            more[number] = more.get(number, 0) + round(weight * how_well)
+        known = [posting for posting in postings[term] if posting.video_id in newest]
+        for video_id, (how_well, _) in (await _scores(known, newest, score)).items():
+            more[video_id] = more.get(video_id, 0) + round(weight * how_well)
     return more
 
 
 async def _scores(
-    postings: Sequence[Posting], newest: Mapping[int, Posting], score: Callable[[int], float]
-) -> dict[int, tuple[float, bool]]:
-    """By the number of its id, how well each video matches, and whether by its name."""
+    postings: Sequence[Posting], newest: Mapping[IdText, Posting], score: Callable[[int], float]
+) -> dict[IdText, tuple[float, bool]]:
+    """By id, how well each video matches, and whether by its name."""
     await checkpoint()
     return {
-        video_id.int: (score(counts), counts >= ONCE_IN_NAME)
+        video_id: (score(counts), counts >= ONCE_IN_NAME)
         for video_id, added_ms, counts, _ in postings
-        if added_ms == newest[video_id.int][1]  # else it is left over from what was there before under this id
+        if added_ms == newest[video_id][1]  # else it is left over from what was there before under this id
     }
 
 
@@ -161,16 +170,14 @@ def _tier(found: Sequence[_Match]) -> int:
     return ALL_IN_NAME if all(in_name for _, in_name, _, _ in found) else ALL_WORDS
 
 
-def _repeats_last(
-    order: list[tuple[int, int, int, int]], newest: Mapping[int, Posting]
-) -> list[tuple[int, int, int, int]]:
+def _repeats_last(order: list[Order], newest: Mapping[IdText, Posting]) -> list[Order]:
     """The order with videos behind all others that have the title of a newer one by the same author."""
-    newest_with: dict[int, tuple[int, int]] = {}
-    repeated: set[int] = set()
-    for *_, number in order:
-        _, added_ms, _, title = newest[number]
+    newest_with: dict[int, tuple[int, IdText]] = {}
+    repeated: set[IdText] = set()
+    for *_, video_id in order:
+        _, added_ms, _, title = newest[video_id]
         if title is not None:
-            submitted = added_ms, number
+            submitted = added_ms, video_id
             other = newest_with.setdefault(title, submitted)
             if other != submitted:
                 newest_with[title] = max(submitted, other)
@@ -180,13 +187,13 @@ def _repeats_last(
     return [key for key in order if key[-1] not in repeated] + [(1, *key[1:]) for key in order if key[-1] in repeated]
 
 
-async def _newest_submissions(lists: Iterable[Sequence[Posting]]) -> dict[int, Posting]:
-    """By the numbers of their ids: a posting of the newest submission of each video."""
-    newest: dict[int, Posting] = {}
+async def _newest_submissions(lists: Iterable[Sequence[Posting]]) -> dict[IdText, Posting]:
+    """By id: a posting of the newest submission of each video."""
+    newest: dict[IdText, Posting] = {}
     for postings in lists:
         await checkpoint()
         for posting in postings:
-            known = newest.setdefault(posting[0].int, posting)
+            known = newest.setdefault(posting[0], posting)
             if known[1] < posting[1]:
-                newest[posting[0].int] = posting
+                newest[posting[0]] = posting
     return newest

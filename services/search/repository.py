@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from common.database import Database, Select
+from common.database import Database, IdText, Select
 from language.beginnings import MAX_BEGINNING, beginning_of
 from language.spelling import spelling_keys
 
@@ -17,10 +17,11 @@ from language.spelling import spelling_keys
 class Posting(NamedTuple):
     """A video that holds a word: of which submission that was said, and how often the word is where (language/word_index.py).
 
-    The hash is the same for videos of the same title by the same author; None in rows of an older index.
+    The hash is the same for videos of the same title by the same author; None in rows of an older index. Ids are texts: thousands of postings are
+    read for a query, and few of them are shown.
     """
 
-    video_id: UUID
+    video_id: IdText
     added_ms: int
     counts: int
     title_hash: int | None

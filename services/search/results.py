@@ -46,7 +46,7 @@ async def results(
     while len(found) < limit and start < min(last, len(ranking.order)):
         chunk = ranking.candidates(start, start + at_once)
         start += len(chunk)
-        wanted = [each for each in chunk if (each.key.video_id.int, each.added_ms) not in excluded]
+        wanted = [each for each in chunk if (str(each.key.video_id), each.added_ms) not in excluded]
         rows = await repository.videos([candidate.key.video_id for candidate in wanted])
         for candidate in wanted:
             await checkpoint()
@@ -57,10 +57,10 @@ async def results(
     return found[:limit]
 
 
-def _excluded_submissions(planned: PlannedQuery) -> set[tuple[int, int]]:
-    """The submissions, each by the number of its id and its date, whose postings tell that they have an excluded word."""
+def _excluded_submissions(planned: PlannedQuery) -> set[tuple[str, int]]:
+    """The submissions, each by its id and date, whose postings tell that they have an excluded word."""
     terms = (stem(words[0]) for words in planned.query.excluded if len(words) == 1)
-    return {(posting.video_id.int, posting.added_ms) for term in terms for posting in planned.postings.get(term, ())}
+    return {(posting.video_id, posting.added_ms) for term in terms for posting in planned.postings.get(term, ())}
 
 
 def _still_matches(row: VideoRow, candidate: Candidate) -> bool:

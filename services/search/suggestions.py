@@ -55,7 +55,10 @@ class Suggester:
         longest_word = {term: max(terms(term), key=len, default="") for term in suggestions}
         searched = [term for term in suggestions if longest_word[term]]
         lists = await self._repository.postings([longest_word[term] for term in searched], MAX_OTHERS)
-        others = {term: [row.video_id for row in postings] for term, postings in zip(searched, lists, strict=True)}
+        others = {
+            term: [UUID(posting.video_id) for posting in postings]
+            for term, postings in zip(searched, lists, strict=True)
+        }
         rows = await self._repository.names(_distinct(video_id for ids in others.values() for video_id in ids))
         suggested = await _suggested_by(rows)
         return {term for term, ids in others.items() if any(term in suggested.get(each, ()) for each in ids)}

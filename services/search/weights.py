@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import log
 
+from common.database import IdText
 from language.compounds import joined
 from language.text import stem
 from services.search.guesses import Terms
@@ -84,7 +85,7 @@ class Weights:
         if len(of_terms) == 1:
             found = self._postings.get(of_terms[0], ())
             return self._statistics.videos_with(of_terms[0], len(found), self._rows) if found else 0.0
-        return float(len(set.intersection(*(video_numbers(self._postings.get(term, ())) for term in of_terms))))
+        return float(len(set.intersection(*(video_ids(self._postings.get(term, ())) for term in of_terms))))
 
     def rarity(self, videos_with: float) -> float:
         """How much a word says: BM25's inverse document frequency, in the form that is never negative (as in Lucene)."""
@@ -95,6 +96,6 @@ class Weights:
         return Alternative(of_terms, round(weight * MILLION), standing)
 
 
-def video_numbers(postings: Sequence[Posting]) -> set[int]:
-    """The videos of some postings, by the numbers of their ids."""
-    return {posting.video_id.int for posting in postings}
+def video_ids(postings: Sequence[Posting]) -> set[IdText]:
+    """The videos of some postings."""
+    return {posting.video_id for posting in postings}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from common.database import CLOCK, ClockRow, Values, Write
+from common.database import CLOCK, ClockRow, IdText, Values, Write
 from common.database.rows import made_in_slices, row_maker
 from grpc_discovery.serving.deadlines import finish_shielded
 from grpc_discovery.serving.loop_monitor import LoopMonitor
@@ -84,7 +84,7 @@ class Postings:
 @TEXTS
 async def test_a_page_of_videos_that_have_the_word_at_the_end_of_a_long_description(text: str) -> None:
     posting = Counts(0, 0, 1, 6, 0, 2000).packed()
-    postings = [Posting(video_id, 1767225600000, posting, None) for video_id in ids(60)]
+    postings = [Posting(IdText(str(video_id)), 1767225600000, posting, None) for video_id in ids(60)]
     term = "zebra"
     plan = Plan(((Alternative((term,), 1_000_000, STANDS_FOR_IT),),), 2000, TYPICAL, ())
     repository: Any = Postings(f"{text[: 20_000 - len(term) - 1]} {term}")
@@ -96,7 +96,7 @@ async def test_a_page_of_videos_that_have_the_word_at_the_end_of_a_long_descript
 async def test_a_query_of_as_many_postings_as_a_plan_can_ask_for() -> None:
     posting = Counts(0, 0, 1, 6, 0, 60).packed()
     postings = {
-        f"word{word}": [Posting(video_id, 1767225600000, posting, None) for video_id in ids(400, word)]
+        f"word{word}": [Posting(IdText(str(video_id)), 1767225600000, posting, None) for video_id in ids(400, word)]
         for word in range(MAX_TERMS_IN_ALL)
     }
     alternatives = [Alternative((term,), 1_000_000, STANDS_FOR_IT) for term in postings]
@@ -130,7 +130,7 @@ async def test_suggestions_of_videos_with_long_tags(text: str) -> None:
             return {each: NamedRow(each, each, "a b c", tags) for each in video_ids}
 
         async def postings(self, words: Sequence[str], limit: int) -> list[list[Posting]]:
-            return [[Posting(video_id, 0, 0, None) for video_id in ids(limit)] for _ in words]
+            return [[Posting(IdText(str(video_id)), 0, 0, None) for video_id in ids(limit)] for _ in words]
 
     repository: Any = Terms()
     with no_hold():

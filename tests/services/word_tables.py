@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from common.database import IdText
 from language.spelling import spelling_keys
 from services.search.repository import NamedRow, Posting, SampleRow, TermRow, VideoRow
 from services.video_catalog.index_plan import (
@@ -57,7 +58,7 @@ class WordTables:
         self.read_rounds += bool(words)
         return [
             [
-                Posting(video_id, -added_ms, counts, title_hash)
+                Posting(IdText(str(video_id)), -added_ms, counts, title_hash)
                 for _, added_ms, video_id, counts, title_hash in self._postings[word][:limit]
             ]
             for word in words
