@@ -52,16 +52,16 @@ class Weights:
 
     def group_of_signs(self, sign: SignWord) -> Group:
         """What stands for a word with signs: itself, its parts written as one, and below these its parts."""
-        weight = self.rarity(self.frequency((sign.term,)))
-        alternatives = [self._alternative((sign.term,), weight, STANDS_FOR_IT)]
+        own, parts = self.frequency((sign.term,)), tuple(dict.fromkeys(map(stem, sign.parts)))
+        alternatives = [self._alternative((sign.term,), self.rarity(own) if own else 0.0, STANDS_FOR_IT)]
         for term in joined(sign.parts) if len(sign.parts) == 2 else ():
-            if self.frequency((term,)):
-                alternatives.append(self._alternative((term,), weight * LESS_FREQUENT, STANDS_FOR_IT))
-        parts = tuple(dict.fromkeys(map(stem, sign.parts)))
-        is_unknown = not self.frequency((sign.term,))
-        if parts and (len(parts) > 1 or is_unknown) and self.frequency(parts):
+            if together := self.frequency((term,)):
+                weight = self.rarity(own or together) * LESS_FREQUENT
+                alternatives.append(self._alternative((term,), weight, STANDS_FOR_IT))
+        with_parts = self.frequency(parts) if parts else 0.0
+        if with_parts and (len(parts) > 1 or not own):
             share = SPLIT if len(parts) > 1 else PART_OF_SIGN
-            alternatives.append(self._alternative(parts, self.rarity(self.frequency(parts)) * share, BELOW))
+            alternatives.append(self._alternative(parts, self.rarity(with_parts) * share, BELOW))
         return tuple(alternatives)
 
     def in_sample(self, term: str) -> float:
