@@ -8,7 +8,7 @@ themselves are those of any service, in the library: grpc_discovery/serving/life
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -30,6 +30,8 @@ class Service:
     known: KnownService
     statements: tuple[Statement, ...]
     build: Callable[[Database, Settings], Any]
+    background: Callable[[Any], Awaitable[object]] | None = None
+    """What runs beside the calls, over and over, from when the service is advertised until the process stops; it gets the servicer."""
 
 
 class CassandraSession:
@@ -82,7 +84,7 @@ def compose(services: Sequence[Service], settings: Settings) -> Application:
         # Looked up by name, so that a process loads the generated code of the services it hosts and of no other.
         register = getattr(import_module(known.grpc_module), known.register)
         build = partial(_build, service, cassandra, settings)
-        application.add(build, register, known.full_name, waits_for=[cassandra])
+        application.add(build, register, known.full_name, waits_for=[cassandra], background=service.background)
     return application
 
 

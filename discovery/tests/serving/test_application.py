@@ -114,6 +114,33 @@ class Running:
         return int(answer.status)
 
 
+async def test_background_work_gets_the_servicer_is_begun_again_and_ends_before_the_calls_do() -> None:
+    begun: list[Any] = []
+    cancelled = asyncio.Event()
+
+    async def work(servicer: Any) -> None:
+        begun.append(servicer)
+        if len(begun) == 1:
+            raise RuntimeError("the first one fails")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            assert registry.entries  # not withdrawn yet
+            cancelled.set()
+
+    registry, greeter = MemoryRegistry(), Greeter()
+    settings = Settings.from_environment("TEST_", {}, listen_port=free_port(), withdraw_wait=0)
+    application = Application("greeter", settings, registry=registry)
+    application.add(greeter, add_GreeterServicer_to_server, GREETER, background=work)
+    stop = asyncio.Event()
+    life = asyncio.create_task(application.serve(stop))
+    await eventually(lambda: len(begun) == 2, 10, "the work is begun again")
+    assert begun == [greeter, greeter]
+    stop.set()
+    await life
+    assert cancelled.is_set()
+
+
 @asynccontextmanager
 async def running(**values: Any) -> AsyncIterator[Running]:
     served, stop = Running(**values), asyncio.Event()

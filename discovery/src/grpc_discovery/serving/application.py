@@ -11,7 +11,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import Any
@@ -81,12 +81,20 @@ class Application:
         return self._life.loop_monitor
 
     def add(
-        self, servicer: Any, add_to_server: AddToServer, service_name: str, *, waits_for: Iterable[Dependency] = ()
+        self,
+        servicer: Any,
+        add_to_server: AddToServer,
+        service_name: str,
+        *,
+        waits_for: Iterable[Dependency] = (),
+        background: Callable[[Any], Awaitable[object]] | None = None,
     ) -> None:
         """Serve a service under its full proto name. It is advertised, and its health is SERVING, while all that it `waits_for` is there.
 
-        `servicer`: an object, or a callable without arguments (plain or async) that makes it once that is ready. Raises TypeError where a
-        handler is a plain function, ValueError for a name that `add_to_server` does not register or that was added before.
+        `servicer`: an object, or a callable without arguments (plain or async) that makes it once that is ready. `background`: an async
+        function that gets the servicer; it runs from when the service is advertised until the process begins to stop, which cancels it. When
+        it returns or fails, it is begun again. Raises TypeError where a handler is a plain function, ValueError for a name that
+        `add_to_server` does not register or that was added before.
         """
         check_service_name(service_name)
         if any(service.full_name == service_name for service in self._services):
@@ -95,7 +103,7 @@ class Application:
             check_servicer(servicer, add_to_server, service_name)
         # Services that share a dependency share its follower.
         needs = [self._followers.setdefault(id(dependency), Follower(dependency)) for dependency in waits_for]
-        self._services.append(AddedService(service_name, servicer, add_to_server, needs))
+        self._services.append(AddedService(service_name, servicer, add_to_server, needs, background))
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then return. Configures logging and takes uvloop where it is installed.

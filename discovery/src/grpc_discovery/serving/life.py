@@ -47,6 +47,8 @@ class AddedService:
     add_to_server: Callable[[Any, Any], None]
     """The generated function that registers it with a server."""
     needs: Sequence[Follower]
+    background: Callable[[Any], Awaitable[object]] | None = None
+    """What runs beside the calls, over and over; it gets the servicer."""
 
     @property
     def can_serve(self) -> bool:
@@ -103,6 +105,10 @@ class Life:
                 gc.freeze()
             for follower in self._followers:
                 self._keep_running(life, f"follow {follower.name}", partial(follower.follow, self._tell_of))
+            for service, servicer in zip(self._services, servicers, strict=True):
+                if service.background:
+                    name = f"background work of {service.full_name}"
+                    self._keep_running(life, name, partial(service.background, servicer))
             await unless(stop, self._task_ended.wait())
             _log.info("stopping")
         if self._end:
