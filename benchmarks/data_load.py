@@ -94,7 +94,7 @@ class Load:
         self._spelt |= new
         target = self.videos[0] if self.videos else video.video_id
         comment = (INSERT_BY_VIDEO, (target, uuid1(), video.user_id, "a comment"))
-        everything = [*steps.before, *steps.together, *steps.after, *spelling_steps(new), comment]
+        everything = [*steps.all(), *spelling_steps(new), comment]
         await _patiently(lambda: self._catalog.write_apart(everything))
 
     async def _rate(self, wanted: int) -> None:

@@ -1,13 +1,14 @@
 """The plan of writing a video: the steps on all tables that show or find it, sorted by when they are written.
 
-    before     hints, which no reader trusts until the video's row agrees: words of the description
-    together   one logged batch: the row, the lists, the tags, the words of name and tags, and the removal of an older form's index entries
+    before     hints, which no reader trusts until the video's row agrees: its words, the newest videos of its tags, and suggestions of words
+    together   one logged batch: the row, the lists, the tags, and the removal of an older form's entries
     after      removals of the older form that do not fit into that batch; they only remove hints
+    late       words beyond the beginning of a long description: after the submit is answered
 
 A cluster refuses logged batches above 50 KiB by default, so what would make one too large is moved out of it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,19 +19,34 @@ from language.beginnings import beginning_of
 from language.scoring import in_name_or_tags, weight
 from language.spelling import spelling_keys
 from language.word_index import Analysis, analyse_pausing, suggested_terms, title_hash
-from services.video_catalog.video import Video
+from services.video_catalog.video import Submission, Video
 
 Step = tuple[Write, Values]
 
 MAX_BATCH_BYTES = 36_000
 
+CHARACTERS_AT_ONCE = 2_000
+"""The beginning of a description, whose words are findable as soon as the submit is answered (contract, section 3)."""
+
 
 class Steps(NamedTuple):
-    """What to write before, together in one batch, and after it."""
+    """What to write before, together in one batch, after it, and after the submit is answered."""
 
     before: list[Step]
     together: list[Step]
     after: list[Step]
+    late: list[Step]
+
+    def all(self) -> list[Step]:
+        """All of them in this order."""
+        return [*self.before, *self.together, *self.after, *self.late]
+
+
+class Text(NamedTuple):
+    """The text of a submission taken apart, and which of its words are to be findable when the submit is answered."""
+
+    found: Analysis
+    at_once: Collection[str]
 
 
 INSERT_VIDEO = Write(
@@ -90,41 +106,47 @@ def day_of(timestamp: datetime) -> str:
     return timestamp.strftime("%Y%m%d")
 
 
+def text_of_pausing(submission: Submission) -> Pausing[Text]:
+    """The words of a submission. Pauses for other calls."""
+    found = yield from analyse_pausing(submission.name, submission.tags, submission.description)
+    if len(submission.description) <= CHARACTERS_AT_ONCE:
+        return Text(found, found.counts.keys())
+    beginning = yield from analyse_pausing("", (), submission.description[:CHARACTERS_AT_ONCE])
+    return Text(
+        found, {word for word, counts in found.counts.items() if in_name_or_tags(counts) or word in beginning.counts}
+    )
+
+
 def steps_to_write(video: Video, older: Video | None) -> tuple[Steps, Analysis]:
     """All steps that write `video`, where `older` is what the database holds of it; and the words that were found in it."""
-    return at_once(steps_to_write_pausing(video, older))
+    text = at_once(text_of_pausing(video))
+    return at_once(steps_to_write_pausing(video, text, older)), text.found
 
 
-def steps_to_write_pausing(video: Video, older: Video | None) -> Pausing[tuple[Steps, Analysis]]:
-    """The same with pauses, for where other calls wait."""
-    found = yield from analyse_pausing(video.name, video.tags, video.description)
-    shown, text = _shown(video)
-    in_name_and_tags = [(word, counts) for word, counts in found.counts.items() if in_name_or_tags(counts)]
-    optional = [
-        *_tag_steps(video),
-        *(_word_step(INSERT_WORD, video, word, counts) for word, counts in in_name_and_tags),
-        *_suggestion_steps(video),
-    ]
+def steps_to_write_pausing(video: Video, text: Text, older: Video | None) -> Pausing[Steps]:
+    """The steps that write `video`, which has the `text`. Pauses for other calls."""
+    shown, columns = _shown(video)
+    removals = (yield from _removals(video, text.found, older)) if older else []
+    together, after = _split_by_size([*shown, *removals], MAX_BATCH_BYTES)
     yield
-    removals = (yield from _removals(video, found, older)) if older else []
-    together, late = _split_by_size([*shown, *removals], MAX_BATCH_BYTES)
+    tagged, early = _split_by_size(_tag_steps(video), MAX_BATCH_BYTES - sum(map(_size, together)))
     yield
-    more, early = _split_by_size(optional, MAX_BATCH_BYTES - sum(map(_size, together)))
+    before = [*columns, *early, *_newest_steps(video), *_word_steps(video, text, late=False), *_suggestion_steps(video)]
     yield
-    described = [
-        _word_step(INSERT_WORD, video, word, counts)
-        for word, counts in found.counts.items()
-        if not in_name_or_tags(counts)
-    ]
-    return Steps([*text, *early, *described], [*together, *more], late), found
+    return Steps(before, [*together, *tagged], after, _word_steps(video, text, late=True))
+
+
+def late_steps_pausing(video: Video) -> Pausing[tuple[list[Step], Analysis]]:
+    """The steps that may be missing after a submit was answered, spellings apart; and the words that were found. Pauses for other calls."""
+    text = yield from text_of_pausing(video)
+    return _word_steps(video, text, late=True), text.found
 
 
 def steps_to_list(video: Video) -> tuple[list[Step], Analysis]:
     """All steps that make `video` findable and listed, without its own row; they restore the other tables from `videos`."""
     steps, found = steps_to_write(video, None)
     own_row = (INSERT_VIDEO, INSERT_VIDEO_WITHOUT_TEXT, INSERT_TEXT)
-    everything = [*steps.before, *steps.together, *steps.after]
-    return [step for step in everything if step[0] not in own_row], found
+    return [step for step in steps.all() if step[0] not in own_row], found
 
 
 def spelling_steps(words: Iterable[str]) -> list[Step]:
@@ -198,8 +220,21 @@ def _tag_steps(video: Video) -> Iterator[Step]:
                 video.added_date,
             ),
         )
-        yield INSERT_NEWEST_BY_TAG, (tag, video.added_date, video.video_id, video.user_id)
         yield INSERT_TAG_BY_LETTER, (tag[0], tag)
+
+
+def _newest_steps(video: Video) -> Iterator[Step]:
+    for tag in sorted(video.tags):
+        yield INSERT_NEWEST_BY_TAG, (tag, video.added_date, video.video_id, video.user_id)
+
+
+def _word_steps(video: Video, text: Text, *, late: bool) -> list[Step]:
+    """The postings of a video: those that are written before its row, or those that come late."""
+    return [
+        _word_step(INSERT_WORD, video, word, counts)
+        for word, counts in text.found.counts.items()
+        if late != (word in text.at_once)
+    ]
 
 
 def _suggestion_steps(video: Video) -> Iterator[Step]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from common.database import CLOCK, Database, IdText, Outcome, Select, WriteIf, settled
 from common.timestamps import to_ms
+from services.video_catalog import index_queue
 from services.video_catalog.index_plan import WRITES, Step, batches, day_of
 from services.video_catalog.video import Video
 
@@ -140,6 +141,7 @@ STATEMENTS = (
     OF_DAY_AT_FROM,
     OF_DAY_AT_AFTER,
     *WRITES,
+    *index_queue.STATEMENTS,
 )
 
 
@@ -148,6 +150,7 @@ class VideoCatalogRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.index_queue = index_queue.IndexQueue(database)
 
     async def video(self, video_id: UUID) -> Video | None:
         """A video; None where there is none, or a row that is not (yet) one."""
@@ -223,8 +226,10 @@ class VideoCatalogRepository:
         """Steps as one logged batch: readers see all of them, or none."""
         await self._database.batch(steps, timestamp_us)
 
-    async def write_apart(self, steps: Sequence[Step], timestamp_us: int | None = None) -> None:
-        """Steps that need not be seen together, in batches without a log, which would write each step twice more.
+    async def write_apart(
+        self, steps: Sequence[Step], timestamp_us: int | None = None, at_once: int = _BATCHES_AT_ONCE
+    ) -> None:
+        """Steps that need not be seen together, in batches without a log, which would write each step twice more; `at_once` of them.
 
         Raises what the first failure was. Of the others those under way may be written or not, and the rest is not begun.
         """
@@ -241,7 +246,7 @@ class VideoCatalogRepository:
 
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(_BATCHES_AT_ONCE):
+                for _ in range(at_once):
                     workers.create_task(work())
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures

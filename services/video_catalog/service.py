@@ -12,4 +12,5 @@ SERVICE = Service(
     build=lambda database, settings: VideoCatalogServicer(
         Submissions(VideoCatalogRepository(database)), settings.paging_key, settings.latest_days
     ),
+    background=lambda servicer: servicer.submissions.sweep.run(),
 )

@@ -37,7 +37,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
     """Submitting videos, showing one, and listing those of a user and the latest, newest first."""
 
     def __init__(self, submissions: Submissions, paging_key: str, latest_days: int) -> None:
-        self._submissions = submissions
+        self.submissions = submissions
         self._latest_days = latest_days
         self._user_page_tokens = PageTokens(paging_key, "GetUserVideoPreviews", _list_key)
         self._latest_page_tokens = PageTokens(paging_key, "GetLatestVideoPreviews", _list_key)
@@ -51,7 +51,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         preview = f"//img.youtube.com/vi/{location}/hqdefault.jpg"
         submission = _submission(reader, request, location, messages.YOUTUBE, preview)
         reader.raise_if_invalid()
-        await shielded(self._submissions.submit(submission))
+        await shielded(self.submissions.submit(submission))
         return messages.SubmitYouTubeVideoResponse()
 
     async def SubmitUploadedVideo(
@@ -64,7 +64,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
             reader.add_violation("upload_url", "must be an http or https address")
         submission = _submission(reader, request, location, messages.UPLOAD, "")
         reader.raise_if_invalid()
-        await shielded(self._submissions.submit(submission))
+        await shielded(self.submissions.submit(submission))
         return messages.SubmitUploadedVideoResponse()
 
     async def GetVideo(self, request: messages.GetVideoRequest, context: Any) -> messages.GetVideoResponse:
@@ -72,7 +72,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         reader = RequestReader(request)
         video_id = reader.uuid("video_id")
         reader.raise_if_invalid()
-        video = await self._submissions.videos.video(video_id)
+        video = await self.submissions.videos.video(video_id)
         if video is None:
             raise NotFound(f"Video with id {request.video_id.value} was not found")
         return messages.GetVideoResponse(
@@ -93,7 +93,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         reader = RequestReader(request)
         video_ids = reader.uuids("video_ids")
         reader.raise_if_invalid()
-        found = await self._submissions.videos.previews(set(video_ids))
+        found = await self.submissions.videos.previews(set(video_ids))
         return messages.GetVideoPreviewsResponse(
             video_previews=[
                 _preview(found[video_id], sent, uuid_message(found[video_id].user_id))
@@ -110,7 +110,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         size, first = reader.page_size(), _starting_key(reader)
         start = _start(first, reader.cursor(self._latest_page_tokens, _LATEST))
         reader.raise_if_invalid()
-        rows, last = split_page(await latest_videos(self._submissions.videos, size + 1, self._latest_days, start), size)
+        rows, last = split_page(await latest_videos(self.submissions.videos, size + 1, self._latest_days, start), size)
         return messages.GetLatestVideoPreviewsResponse(
             video_previews=[_preview(row, uuid_message(row.video_id), uuid_message(row.user_id)) for row in rows],
             paging_state=self._latest_page_tokens.write(_LATEST, _parts(last)) if last else "",
@@ -124,7 +124,7 @@ class VideoCatalogServicer(VideoCatalogServiceServicer):
         user_id, size, first = reader.uuid("user_id"), reader.page_size(), _starting_key(reader)
         start = _start(first, reader.cursor(self._user_page_tokens, str(user_id), "user_id"))
         reader.raise_if_invalid()
-        rows, last = split_page(await self._submissions.videos.of_user(user_id, size + 1, start), size)
+        rows, last = split_page(await self.submissions.videos.of_user(user_id, size + 1, start), size)
         return messages.GetUserVideoPreviewsResponse(
             user_id=request.user_id,
             video_previews=[_preview(row, uuid_message(row.video_id), request.user_id) for row in rows],

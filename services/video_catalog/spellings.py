@@ -1,22 +1,16 @@
-"""Which words typing mistakes may be corrected to: written with a video, each word once in a while.
+"""Which words typing mistakes may be corrected to: written after a submit is answered, each word once in a while."""
 
-Words of a name or tag are written before a submit is answered. Those of a description are many, and nobody waits for them: they are written
-in the background, one submit's after the other's. If the database fails, the next submit that has them writes them.
-"""
+from collections.abc import Iterable
+from itertools import islice
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from time import monotonic
-
-from grpc_discovery import start_shielded
+from language.word_index import Analysis
 from services.video_catalog.index_plan import spelling_steps
+from services.video_catalog.recently_written import RecentlyWritten
 from services.video_catalog.repository import VideoCatalogRepository
 
-MAX_NEW_SPELLINGS = 100
-MAX_QUEUED_SUBMITS = 64
-MAX_REMEMBERED = 50_000
-REMEMBERED_SECONDS = 600.0
+MAX_NEW_SPELLINGS = 400
+"""Words of one submit that are written, those of name and tags first; the next submit that has them writes the others. A word takes as many
+rows as it has letters, so the two thousand words of the longest description would cost more than all else that a submit writes."""
 
 
 class Spellings:
@@ -24,53 +18,17 @@ class Spellings:
 
     def __init__(self, repository: VideoCatalogRepository) -> None:
         self._repository = repository
-        self._written = _RecentlyWritten()
-        self._turn = asyncio.Lock()
-        self._queued = 0
+        self._written = RecentlyWritten()
 
-    async def add(self, words: Iterable[str]) -> None:
-        """Write all of the words that were not written lately."""
-        await self._write(self._written.without(words))
+    def missing(self, found: Analysis) -> list[str]:
+        """The words of a submit whose spellings are to be written: those that were not written lately, within MAX_NEW_SPELLINGS."""
+        new = (
+            word for words in (found.shown_spellings, found.other_spellings) for word in self._written.without(words)
+        )
+        return list(islice(new, MAX_NEW_SPELLINGS))
 
-    async def add_some(self, words: Iterable[str]) -> None:
-        """Write at most MAX_NEW_SPELLINGS of the words that were not written lately."""
-        await self._write(self._written.without(words)[:MAX_NEW_SPELLINGS])
-
-    def add_in_background(self, words: Iterable[str]) -> None:
-        """The same behind the caller's back; left out while MAX_QUEUED_SUBMITS wait."""
-        new = self._written.without(words)[:MAX_NEW_SPELLINGS]
-        if new and self._queued < MAX_QUEUED_SUBMITS:
-            start_shielded(self._write_in_turn(new))
-
-    async def _write_in_turn(self, words: Sequence[str]) -> None:
-        self._queued += 1
-        try:
-            async with self._turn:
-                await self.add(words)
-        finally:
-            self._queued -= 1
-
-    async def _write(self, words: Sequence[str]) -> None:
-        await self._repository.write_apart(spelling_steps(words))
-        self._written.add(words)
-
-
-class _RecentlyWritten:
-    """Words whose spelling was written lately. They are forgotten after a while, so that a table which lost them gets them again."""
-
-    def __init__(self) -> None:
-        self._until: OrderedDict[str, float] = OrderedDict()
-
-    def without(self, words: Iterable[str]) -> list[str]:
-        """The words that were not added lately, sorted."""
-        now = monotonic()
-        return sorted(word for word in words if self._until.get(word, 0.0) < now)
-
-    def add(self, words: Iterable[str]) -> None:
-        """Remember words for a while; the oldest are forgotten for them."""
-        until = monotonic() + REMEMBERED_SECONDS
-        for word in words:
-            self._until[word] = until
-            self._until.move_to_end(word)
-        while len(self._until) > MAX_REMEMBERED:
-            self._until.popitem(last=False)
+    async def write(self, words: Iterable[str]) -> None:
+        """Write all of the words that were not written lately. Raises what `Database.batch_unlogged` raises."""
+        new = self._written.without(set(words))
+        await self._repository.write_apart(spelling_steps(new), at_once=1)
+        self._written.add(new)

@@ -8,6 +8,7 @@ wins in the row and in each list, tag and word, whatever the clocks of the insta
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from random import randint
@@ -20,7 +21,17 @@ from common.errors import Unavailable
 from common.time_slices import in_slices
 from common.timestamps import now
 from grpc_discovery import AlreadyExists, ServiceError
-from services.video_catalog.index_plan import steps_to_list, steps_to_write_pausing
+from services.video_catalog.index_plan import (
+    INSERT_BEGINNING,
+    Step,
+    steps_to_list,
+    steps_to_write_pausing,
+    text_of_pausing,
+)
+from services.video_catalog.index_queue import queue_step, queued_submit
+from services.video_catalog.index_sweep import IndexSweep
+from services.video_catalog.late_indexing import LateIndexing
+from services.video_catalog.recently_written import RecentlyWritten
 from services.video_catalog.repository import VideoCatalogRepository
 from services.video_catalog.spellings import Spellings
 from services.video_catalog.video import Submission, Video
@@ -37,15 +48,20 @@ _MILLISECOND = timedelta(milliseconds=1)
 class _Claimed(NamedTuple):
     """What was settled before a video is written: the date that it gets, and what the database holds of it.
 
-    Also our claim (None: there is another's), when we began to claim (monotonic, in seconds), and the timestamp of all that is to be written
-    (microseconds since 1970).
+    Also our claim (None: there is another's), when we began to claim (monotonic, in seconds) and what Cassandra's clock said then, and the
+    timestamp of all that is to be written (both in microseconds since 1970).
     """
 
     added_date: datetime
     older: Video | None
     claim: UUID | None
     since: float
+    began_us: int
     timestamp_us: int
+
+    def clock_us(self) -> int:
+        """What Cassandra's clock says now."""
+        return self.began_us + round((monotonic() - self.since) * 1_000_000)
 
 
 class Submissions:
@@ -54,6 +70,9 @@ class Submissions:
     def __init__(self, videos: VideoCatalogRepository) -> None:
         self.videos = videos
         self._spellings = Spellings(videos)
+        self._beginnings = RecentlyWritten()
+        self._late_indexing = LateIndexing(videos, self._spellings)
+        self.sweep = IndexSweep(videos, self._late_indexing)
         self._last_added = datetime.min
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
@@ -77,28 +96,45 @@ class Submissions:
             return False
         steps, found = steps_to_list(video)
         await self.videos.write_apart(steps, written_us)
-        await self._spellings.add(found.shown_spellings)
-        await self._spellings.add(found.other_spellings)
+        await self._spellings.write(found.shown_spellings | found.other_spellings)
         return True
 
     async def _submit(self, submission: Submission) -> None:
-        claimed = await self._claimed(submission.video_id, submission.user_id)
-        video = Video(**vars(submission), added_date=claimed.added_date)
-        steps, found = await in_slices(steps_to_write_pausing(video, claimed.older))
+        analysis = asyncio.create_task(in_slices(text_of_pausing(submission)))  # while we wait for the claim
         try:
-            await asyncio.gather(
-                self.videos.write_apart(steps.before, claimed.timestamp_us),
-                self._spellings.add_some(found.shown_spellings),
-            )
+            claimed = await self._claimed(submission.video_id, submission.user_id)
+        except BaseException:
+            analysis.cancel()
+            raise
+        text = await analysis
+        video = Video(**vars(submission), added_date=claimed.added_date)
+        steps = await in_slices(steps_to_write_pausing(video, text, claimed.older))
+        try:
+            await self._write_before(steps.before, claimed.timestamp_us)
             await self._renew_if_old(video, claimed)
         except ServiceError:
             # Nothing shows the video yet, so nobody needs to wait for the claim's end.
             await self._release(video.video_id, claimed.claim)
             raise
-        await self.videos.write_together(steps.together, claimed.timestamp_us)
+        queued = queued_submit(video.video_id, claimed.clock_us(), claimed.timestamp_us)
+        rest = self._late_indexing.rest(queued, claimed.timestamp_us, steps.late, text.found)
+        has_rest = rest.steps or rest.spellings
+        await self.videos.write_together(
+            [*steps.together, queue_step(queued)] if has_rest else steps.together, claimed.timestamp_us
+        )
         await self.videos.write_apart(steps.after, claimed.timestamp_us)
         await self._release(video.video_id, claimed.claim)
-        self._spellings.add_in_background(found.other_spellings)
+        if has_rest:
+            self._late_indexing.add(rest)
+
+    async def _write_before(self, steps: Sequence[Step], timestamp_us: int) -> None:
+        """Write what goes before the row. Beginnings of suggested terms hardly ever are new, and were a seventh of it."""
+        beginnings = {step[1][1] for step in steps if step[0] is INSERT_BEGINNING}
+        new = set(self._beginnings.without(beginnings))
+        await self.videos.write_apart(
+            [step for step in steps if step[0] is not INSERT_BEGINNING or step[1][1] in new], timestamp_us
+        )
+        self._beginnings.add(new)
 
     async def _claimed(self, video_id: UUID, user_id: UUID) -> _Claimed:
         """Claim an id for a user. Several that submit a new video at once get the same date. Raises AlreadyExists."""
@@ -119,8 +155,9 @@ class Submissions:
             mine = await self._took_over(video_id, outcome.current[0]["claim"], claim, user_id, added_date)
             if not mine:  # they have just finished, so there is a row now
                 return await self._claimed(video_id, user_id)
+        began_us = now_us - round((monotonic() - since) * 1_000_000)
         timestamp_us = max(now_us, written_us) + randint(1, _MAX_TIES_US)
-        return _Claimed(added_date, older, claim if mine else None, since, timestamp_us)
+        return _Claimed(added_date, older, claim if mine else None, since, began_us, timestamp_us)
 
     async def _renew_if_old(self, video: Video, claimed: _Claimed) -> None:
         """Make sure that nobody else can have claimed a new video meanwhile. Raises Unavailable if somebody may have."""

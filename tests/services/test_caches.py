@@ -18,7 +18,11 @@ from services.statistics.counting import JOURNAL, PeerRow
 from services.statistics.repository import StatisticsRepository
 from services.suggested_videos.histories import Histories
 from services.suggested_videos.repository import RatingRow
-from services.video_catalog.spellings import MAX_REMEMBERED, _RecentlyWritten
+from services.video_catalog.index_plan import INSERT_WORD
+from services.video_catalog.index_queue import queued_submit
+from services.video_catalog.late_indexing import MAX_WAITING, LateIndexing, Rest
+from services.video_catalog.recently_written import MAX_REMEMBERED, RecentlyWritten
+from services.video_catalog.spellings import MAX_NEW_SPELLINGS, Spellings
 
 MB = 1_000_000
 
@@ -99,7 +103,7 @@ async def test_histories_are_bounded_by_what_they_take(growth: Growth, ratings: 
 
 
 def test_spellings_that_were_written_are_remembered_within_a_bound(growth: Growth) -> None:
-    written = _RecentlyWritten()
+    written = RecentlyWritten()
     for number in range(2 * MAX_REMEMBERED // 1000):
         written.add(f"{number:08}{word:032}" for word in range(1000))
     assert growth() < 15 * MB
@@ -155,3 +159,14 @@ async def test_plays_beside_the_counter_are_remembered_for_so_many_videos(growth
         await asyncio.sleep(0)
     assert database.journaled > 11_000
     assert growth() < 8 * MB
+
+
+async def test_submits_that_wait_to_be_indexed_are_bounded(growth: Growth) -> None:
+    repository: Any = None  # nothing is written before the first pause
+    late_indexing = LateIndexing(repository, Spellings(repository))
+    for number in range(2 * MAX_WAITING):
+        spellings = [f"{number:06}{word:012}" for word in range(MAX_NEW_SPELLINGS)]
+        submit = queued_submit(uuid4(), number, number)
+        steps = [(INSERT_WORD, (f"{number}{word}", 1, 1, submit.video_id, 1)) for word in range(100)]
+        late_indexing.add(Rest(submit, number, steps if number % 2 else (), spellings))
+    assert growth() < 48 * MB

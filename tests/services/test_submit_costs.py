@@ -1,6 +1,7 @@
 """What a submit costs is bounded, whatever its texts are: counted in messages to the database and in the steps within them."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
@@ -8,15 +9,22 @@ import pytest
 
 from common.database import Outcome, Values, Write
 from grpc_discovery.serving.deadlines import finish_shielded
+from language.spelling import SPELLING_PREFIX
 from language.word_index import MAX_DESCRIPTION_TERMS
 from services.video_catalog.repository import VideoCatalogRepository
+from services.video_catalog.spellings import MAX_NEW_SPELLINGS
 from services.video_catalog.submissions import Submissions
 from services.video_catalog.video import Submission
 
 HAN = "".join(chr(0x4E00 + number) for number in range(20_000))
 WORDS = [f"{first}{second}{third}an" for first in "bcdfghjklm" for second in "aeiou" for third in "nprst"]
 ORDINARY_STEPS = 1_100
-"""Of an ordinary submit, of which seven in eight let mistyped words be corrected: 100 new words at most are written for that, seven steps each."""
+"""Of an ordinary submit, of which seven in eight let mistyped words be corrected, after its answer: seven steps for each new word."""
+LONG = " ".join(
+    f"{first}{second}{third}{fourth}er"
+    for first, second, third, fourth in product("bcdfgklm", "aeiou", "nprst", "aeiou")
+)
+"""2,000 characters have 285 of these words."""
 
 
 class CountingWrites:
@@ -43,18 +51,28 @@ class CountingWrites:
         self.messages += 1
 
 
-async def cost(name: str, description: str, tags: frozenset[str]) -> tuple[int, int]:
-    """Messages and steps of a submit, with what follows it in the background."""
+async def costs(name: str, description: str, tags: frozenset[str]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Messages and steps of a submit: before its answer, and with what follows it in the background."""
     database: Any = CountingWrites()
     submission = Submission(uuid4(), uuid4(), name, description, "x", 0, "//x", tags)
     await Submissions(VideoCatalogRepository(database)).submit(submission)
+    before = database.messages, database.steps
     assert await finish_shielded(10) == 0
-    return database.messages, database.steps
+    return before, (database.messages, database.steps)
+
+
+async def cost(name: str, description: str, tags: frozenset[str]) -> tuple[int, int]:
+    """Messages and steps of a submit, with what follows it in the background."""
+    return (await costs(name, description, tags))[1]
+
+
+ORDINARY = (" ".join(WORDS[:6]), " ".join(WORDS[10:90]), frozenset(WORDS[100:108]))
+"""6 words of name, 80 of description and 8 tags."""
 
 
 async def ordinary() -> tuple[int, int]:
-    """The cost of a submit of 6 words of name, 80 of description and 8 tags."""
-    return await cost(" ".join(WORDS[:6]), " ".join(WORDS[10:90]), frozenset(WORDS[100:108]))
+    """The cost of a submit of the usual length."""
+    return await cost(*ORDINARY)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +98,23 @@ async def test_an_ordinary_submit_costs_what_the_bounds_above_rest_on() -> None:
     messages, steps = await ordinary()
     assert messages <= 12
     assert steps <= ORDINARY_STEPS
+
+
+async def test_before_its_answer_an_ordinary_submit_writes_no_spellings() -> None:
+    (messages, steps), _ = await costs(*ORDINARY)
+    assert messages <= 7  # the claim, the row, the clock, one batch of hints, the batch, the claim's end
+    assert steps <= 200
+
+
+async def test_before_its_answer_a_long_description_costs_as_much_as_its_beginning() -> None:
+    name, _, tags = ORDINARY
+    (messages, steps), _ = await costs(name, LONG[:20_000], tags)
+    (of_beginning, steps_of_beginning), _ = await costs(name, LONG[:2_000], tags)
+    assert steps <= steps_of_beginning + 1  # the word that is cut
+    assert messages == of_beginning
+
+
+async def test_after_its_answer_a_long_description_costs_so_much_at_most() -> None:
+    _, (messages, steps) = await costs("name", LONG[:20_000], frozenset())
+    assert steps <= MAX_DESCRIPTION_TERMS + MAX_NEW_SPELLINGS * (SPELLING_PREFIX + 1) + ORDINARY_STEPS
+    assert messages <= 30

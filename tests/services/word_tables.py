@@ -34,7 +34,7 @@ class WordTables:
     def submit(self, video: Video) -> None:
         """Write a video as video_catalog does."""
         steps, found = steps_to_write(video, self.rows.get(video.video_id))
-        for statement, values in [*steps.before, *steps.together, *steps.after]:
+        for statement, values in steps.all():
             if statement is INSERT_WORD:
                 word, weight, added_ms, video_id, counts, title_hash = values
                 key = (-weight, -added_ms, video_id, counts, title_hash)
