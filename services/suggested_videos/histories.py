@@ -1,77 +1,67 @@
-"""What people rated, kept in memory for a minute: the people whose ratings speak for one list mostly speak for the next one too."""
+"""What people rated and who likes a video, kept in memory: the people whose ratings speak for one list mostly speak for the next one too."""
 
-import time
-from collections import OrderedDict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from common.time_slices import checkpoint
-from services.suggested_videos.ranking import History, value_of
-from services.suggested_videos.repository import RatingRow
+from services.suggested_videos.held import Held
+from services.suggested_videos.ranking import LIKED, History, value_of
+from services.suggested_videos.rows import RatingRow
 
 MAX_RATINGS = 400
 """Newest ratings of a person that count."""
 
 MAX_BYTES = 40_000_000
-"""What all histories in memory may take, by the two estimates below, which are measured and rather too high."""
+"""What all histories in memory may take, by the estimates below, which are measured and rather too high."""
+
+MAX_LIKER_BYTES = 5_000_000
+"""The same of who likes videos."""
 
 _PERSON_BYTES, _RATING_BYTES = 900, 60
+_VIDEO_BYTES, _LIKER_BYTES = 500, 120
 _MAX_NUMBERS = 100_000
-_SECONDS = 60.0
+
+# What hardly changes by a few ratings is held longer; who likes a video that few have rated is read each time.
+_SECONDS, _LONG_SECONDS = 60.0, 600.0
+_LONG_HISTORY, _MANY_RATINGS = 20, 100
 _ROWS_AT_ONCE = 256
 
 
 class RatingSource(Protocol):
-    """Where histories are read."""
+    """Where ratings are read."""
 
     async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> Sequence[RatingRow]:
         """The newest `limit` ratings of each person, newest first."""
         ...
 
 
-class _Held(NamedTuple):
-    until: float
-    history: History
+class LikerSource(Protocol):
+    """Where it is read who rated a video."""
 
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes; a person who rated nothing takes some too."""
-        return _PERSON_BYTES + _RATING_BYTES * len(self.history.videos)
+    async def ratings_of(self, video_ids: Collection[UUID], limit: int) -> Sequence[RatingRow]:
+        """Up to `limit` ratings of each video, of the people with the lowest ids."""
+        ...
 
 
 class Histories:
     """A bounded cache of histories. Ids of videos are held as numbers, each once: a UUID object is five times as large and slow to compare."""
 
     def __init__(self, source: RatingSource, max_bytes: int = MAX_BYTES) -> None:
-        self._source, self._max_bytes = source, max_bytes
-        self._held: OrderedDict[UUID, _Held] = OrderedDict()
+        self._source = source
+        self._held: Held[History] = Held(max_bytes)
         self._numbers: dict[int, int] = {}
-        self._bytes = 0
 
-    async def of(self, user_ids: Sequence[UUID]) -> list[History]:
-        """The histories of people, in their order, empty ones for those who rated nothing."""
-        now = time.monotonic()
-        found = {
-            user_id: held.history
-            for user_id in user_ids
-            if (held := self._held.get(user_id)) is not None and held.until > now
-        }
-        missing = [user_id for user_id in user_ids if user_id not in found]
+    async def of(self, user_ids: Sequence[UUID], max_read: int) -> list[History]:
+        """The histories of people, in their order, empty ones for those who rated nothing; of those that are not in memory the first `max_read`."""
+        found = self._held.known(user_ids)
+        missing = [user_id for user_id in user_ids if user_id not in found][:max_read]
         if missing:
-            found |= await self._hold(missing, await self._source.rated_by_each(missing, MAX_RATINGS), now + _SECONDS)
-        for user_id in user_ids:
-            if user_id in self._held:
-                self._held.move_to_end(user_id)
-        return [found[user_id] for user_id in user_ids]
+            found |= await self._hold(missing, await self._source.rated_by_each(missing, MAX_RATINGS))
+        return [found[user_id] for user_id in user_ids if user_id in found]
 
-    def forget(self, user_id: UUID) -> None:
-        """Read a person's history again the next time."""
-        held = self._held.pop(user_id, None)
-        if held:
-            self._bytes -= held.size
-
-    async def _hold(self, user_ids: Collection[UUID], rows: Sequence[RatingRow], until: float) -> dict[UUID, History]:
+    async def _hold(self, user_ids: Collection[UUID], rows: Sequence[RatingRow]) -> dict[UUID, History]:
         histories: dict[UUID, dict[int, float]] = {user_id: {} for user_id in user_ids}
         if len(self._numbers) > _MAX_NUMBERS:
             self._numbers.clear()
@@ -84,10 +74,34 @@ class Histories:
                 histories[row.user_id].setdefault(number, value_of(row.rating))
         made = {user_id: History(tuple(values), tuple(values.values())) for user_id, values in histories.items()}
         for user_id, history in made.items():
-            self.forget(user_id)
-            self._held[user_id] = _Held(until, history)
-            self._bytes += self._held[user_id].size
-        while self._bytes > self._max_bytes:
-            _, oldest = self._held.popitem(last=False)
-            self._bytes -= oldest.size
+            ratings = len(history.videos)
+            seconds = _LONG_SECONDS if ratings >= _LONG_HISTORY else _SECONDS
+            self._held.hold(user_id, history, _PERSON_BYTES + _RATING_BYTES * ratings, seconds)
         return made
+
+
+class Likers:
+    """A bounded cache of who likes videos: of a sample of the people who rated them, the same people for every video."""
+
+    def __init__(self, source: LikerSource, max_bytes: int = MAX_LIKER_BYTES) -> None:
+        self._source = source
+        self._held: Held[tuple[UUID, ...]] = Held(max_bytes)
+
+    async def of(self, video_ids: Sequence[UUID], limit: int) -> dict[UUID, tuple[UUID, ...]]:
+        """Who likes each video, among `limit` people who rated it."""
+        found = self._held.known(video_ids)
+        missing = [video_id for video_id in video_ids if video_id not in found]
+        likers: dict[UUID, list[UUID]] = defaultdict(list)
+        ratings: Counter[UUID] = Counter()
+        if missing:
+            for index, row in enumerate(await self._source.ratings_of(missing, limit)):
+                if index % _ROWS_AT_ONCE == 0:
+                    await checkpoint()
+                ratings[row.video_id] += 1
+                if row.user_id is not None and (row.rating or 0) >= LIKED:
+                    likers[row.video_id].append(row.user_id)
+        for video_id, people in likers.items():
+            found[video_id] = tuple(people)
+            if ratings[video_id] >= _MANY_RATINGS:
+                self._held.hold(video_id, found[video_id], _VIDEO_BYTES + _LIKER_BYTES * len(people), _SECONDS)
+        return found

@@ -18,6 +18,10 @@ _LIVES, _POPULAR_LIVES = timedelta(days=1), timedelta(hours=1)
 """How long a list is kept, for the pages that follow. The popular one is made far more often than the others."""
 
 
+QUICK = "content:"
+"""What the fingerprint of a list that was made from content alone begins with. So nobody takes it for the list that is wanted."""
+
+
 class ListName(NamedTuple):
     """What a list is: its kind, and the id of the video or the person it is for."""
 
@@ -26,7 +30,10 @@ class ListName(NamedTuple):
 
 
 class ListRow(NamedTuple):
-    """A list as it was made: when, of what (fingerprint, sources and how many ratings these had), and its videos, best first."""
+    """A list as it was made: when, of what (fingerprint, sources and how many ratings these had), and its videos, best first.
+
+    `ranked` of the videos are there by ratings, plays or content, and the others fill it up; None: all are ranked.
+    """
 
     made_at: datetime
     checked_at: datetime | None
@@ -34,6 +41,12 @@ class ListRow(NamedTuple):
     sources: list[UUID] | None
     source_ratings: int | None
     video_ids: list[UUID] | None
+    ranked: int | None = None
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the list was made from content alone, for lack of time."""
+        return (self.fingerprint or "").startswith(QUICK)
 
 
 class ReasonsRow(NamedTuple):
@@ -53,18 +66,18 @@ POPULAR = ListName("popular", NIL)
 """The one list of popular videos."""
 
 NEWEST_LIST = Select(
-    "SELECT made_at, checked_at, basis, watched, watched_ratings, videoids FROM suggestion_lists"
+    "SELECT made_at, checked_at, basis, watched, watched_ratings, videoids, ranked FROM suggestion_lists"
     " WHERE kind = ? AND id = ? AND made_at > ? LIMIT 1",
     ListRow,
 )
 LIST_MADE_AT = Select(
-    "SELECT made_at, checked_at, basis, watched, watched_ratings, videoids FROM suggestion_lists WHERE kind = ? AND id = ? AND made_at = ?",
+    "SELECT made_at, checked_at, basis, watched, watched_ratings, videoids, ranked FROM suggestion_lists WHERE kind = ? AND id = ? AND made_at = ?",
     ListRow,
 )
 REASONS = Select("SELECT reasons FROM suggestion_lists WHERE kind = ? AND id = ? AND made_at = ?", ReasonsRow)
 SAVE_LIST = Write(
-    "INSERT INTO suggestion_lists (kind, id, made_at, checked_at, basis, watched, watched_ratings, videoids)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?"
+    "INSERT INTO suggestion_lists (kind, id, made_at, checked_at, basis, watched, watched_ratings, videoids, ranked)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?"
 )
 SAVE_REASONS = Write("INSERT INTO suggestion_lists (kind, id, made_at, reasons) VALUES (?, ?, ?, ?) USING TTL ?")
 CLAIM = WriteIf("INSERT INTO suggestion_refreshes (kind, id, owner) VALUES (?, ?, ?) IF NOT EXISTS USING TTL 30")
@@ -111,6 +124,7 @@ class ListRepository:
             made.sources,
             made.source_ratings,
             made.video_ids,
+            len(made.video_ids or ()) if made.ranked is None else made.ranked,  # a null would leave a tombstone
             seconds,
         )
 

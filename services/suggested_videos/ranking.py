@@ -6,34 +6,35 @@ Numbers here were tried on ratings of several hundred people, held-out likes aga
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import nsmallest
-from itertools import chain, islice
 from operator import mul
 from typing import NamedTuple, Self
 from uuid import UUID
 
 from common.time_slices import checkpoint
-from language.text import STOP_WORDS, iter_terms
-from language.word_index import MAX_DESCRIPTION_TERMS, MAX_TAG_WORDS
 
 LIKED = 4
 """The lowest rating that is a like."""
 
-_VALUES = {1: -0.3, 2: -0.3, 3: 0.3, 4: 1.0, 5: 1.0}
+_VALUES = {1: -0.3, 2: -0.3, 3: 0.3, 4: 0.8, 5: 1.2}
 """What a rating says of taste. Low ones count against a video, but less: people watch what they expect to like."""
 
-_RECENT_LIKES, _NEVER_DECAYS = 20, 0.3
+_RECENT_LIKES, _NEVER_DECAYS = 8, 0.25
 """After so many newer likes, a like counts half of what decays; this share never decays."""
 
-_REGULARISATION = 150.0
+_LIKE_VALUE = 0.8
+"""From this value on, a rating is a like."""
+
+_REGULARISATION = 200.0
 _STEPS, _ENOUGH = 20, 1e-4
+"""Steps of the solver at most, and the share of the (squared) residual at which it stops: below that the order of the list hardly changes."""
 
 _DAMPING = 20.0
 """Likes that a video is taken to have beside its own, so that two or three in common are not much."""
 
-_TAGS, _WORDS, _AUTHOR = 1.0, 0.3, 0.08
-_OF_DESCRIPTION = 30
+_LIKED_POWER = 0.55
+"""How much videos that many like are held back: 0.5 is the cosine, which shows less of what few know."""
+
 _USUAL_MEAN, _USUAL_VOTES = 3.0, 5.0
 _PLAYS = 0.25
 _SORTED_AT_ONCE = 2_000
@@ -104,6 +105,10 @@ class _RatingMatrix:
         """Weights by video as a row of the matrix; videos without a column are left out."""
         return [weights.get(video, 0.0) for video in self.columns]
 
+    def squares(self) -> list[float]:
+        """The diagonal of X X' + r I."""
+        return [_REGULARISATION + sum(map(mul, values, values)) for _, values in self._rows]
+
     async def times(self, column_values: list[float]) -> list[float]:
         """X v: a value for each person."""
         result: list[float] = []
@@ -123,11 +128,12 @@ class _RatingMatrix:
 
 
 async def _solved(matrix: _RatingMatrix, right_side: list[float]) -> list[float]:
-    """y of (X X' + r I) y = `right_side`, by conjugate gradients."""
+    """y of (X X' + r I) y = `right_side`, by conjugate gradients, preconditioned by the diagonal: some people rated ten times as much as others."""
+    diagonal = matrix.squares()
     residual = right_side
     solution = [0.0] * len(residual)
-    direction = residual[:]
-    rest = first = sum(map(mul, residual, residual))
+    direction = scaled_residual = [value / size for value, size in zip(residual, diagonal, strict=True)]
+    rest = first = sum(map(mul, residual, scaled_residual))
     for _ in range(_STEPS):
         if rest <= _ENOUGH * first:
             break
@@ -136,8 +142,9 @@ async def _solved(matrix: _RatingMatrix, right_side: list[float]) -> list[float]
         length = rest / sum(map(mul, direction, image))
         solution = [value + length * step for value, step in zip(solution, direction, strict=True)]
         residual = [value - length * step for value, step in zip(residual, image, strict=True)]
-        before, rest = rest, sum(map(mul, residual, residual))
-        direction = [value + rest / before * step for value, step in zip(residual, direction, strict=True)]
+        scaled_residual = [value / size for value, size in zip(residual, diagonal, strict=True)]
+        before, rest = rest, sum(map(mul, residual, scaled_residual))
+        direction = [value + rest / before * step for value, step in zip(scaled_residual, direction, strict=True)]
     return solution
 
 
@@ -151,7 +158,11 @@ async def _because(
         await checkpoint()
         if weights[index] <= 0:
             break
-        liked = [video for video, value in zip(others[index].videos, others[index].values, strict=True) if value >= 1]
+        liked = [
+            video
+            for video, value in zip(others[index].videos, others[index].values, strict=True)
+            if value >= _LIKE_VALUE
+        ]
         shared = [video for video in liked if own.get(video, 0.0) > 0]
         for video in liked:
             if video in videos:
@@ -161,14 +172,21 @@ async def _because(
 
 
 async def liked_together(video: int, likers: Sequence[History]) -> dict[int, float]:
-    """How much each other video is liked by those who like `video`. A person who likes very many says a little less about each."""
+    """How much each other video is liked by those who like `video`: a like counts 1, a rating in the middle a third.
+
+    A person who likes very many says a little less about each.
+    """
     counts: dict[int, float] = defaultdict(float)
     for person in likers:
         await checkpoint()
-        liked = [other for other, value in zip(person.videos, person.values, strict=True) if value >= 1]
-        share = len(liked) ** -0.25 if liked else 0.0
-        for other in liked:
-            counts[other] += share
+        positive = [
+            (other, 1.0 if value >= _LIKE_VALUE else value)
+            for other, value in zip(person.videos, person.values, strict=True)
+            if value > 0
+        ]
+        share = len(positive) ** -0.25 if positive else 0.0
+        for other, value in positive:
+            counts[other] += share * value
     counts.pop(video, None)
     return dict(counts)
 
@@ -179,84 +197,16 @@ def estimated_likes(count: int, total: int) -> float:
 
 
 def closeness(together: float, liked_by: float) -> float:
-    """Cosine of two videos up to a factor that is the same for all neighbours of one, damped where few like the neighbour."""
-    return together / math.sqrt(liked_by + _DAMPING)
+    """Nearly the cosine of two videos, up to a factor that is the same for all neighbours of one: damped where few like the neighbour, and with
+    a little less for those that everybody likes.
+    """
+    return float(together / (liked_by + _DAMPING) ** _LIKED_POWER)
 
 
 def popularity(count: int, total: int, views: int) -> float:
     """How popular a video is; 0 and less: not at all. Few votes are not a high mean: they are averaged with some usual ones."""
     mean = (total + _USUAL_MEAN * _USUAL_VOTES) / (count + _USUAL_VOTES)
     return (mean - _USUAL_MEAN) * math.log2(1 + count) + _PLAYS * math.log2(1 + views)
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a video is about, or what a person likes: tags, words of the name, authors, each with a weight."""
-
-    tags: dict[str, float] = field(default_factory=dict)
-    words: dict[str, float] = field(default_factory=dict)
-    authors: dict[UUID, float] = field(default_factory=dict)
-    spellings: set[str] = field(default_factory=set)
-    """The tags as they are written; in `tags` they are in lower case."""
-
-    def add(self, other: "Content", weight: float) -> None:
-        """Add a video's content to a person's."""
-        for mine, theirs in ((self.tags, other.tags), (self.words, other.words)):
-            for key, value in theirs.items():
-                mine[key] = mine.get(key, 0.0) + weight * value
-        for author, value in other.authors.items():
-            self.authors[author] = self.authors.get(author, 0.0) + weight * value
-        self.spellings.update(other.spellings)
-
-
-def content_of(
-    user_id: UUID | None, name: str | None, tags: Collection[str] | None, description: str | None = None
-) -> Content:
-    """The content of one video. The words of its tags count half of those of its name, those of a description a quarter."""
-    words: dict[str, float] = dict.fromkeys(islice(_telling([description or ""]), _OF_DESCRIPTION), 0.25)
-    words |= dict.fromkeys(islice(_telling(sorted(tags or ())), MAX_TAG_WORDS), 0.5)
-    words |= dict.fromkeys(_telling([name or ""]), 1.0)
-    written = set(tags or ())
-    return Content({tag.lower(): 1.0 for tag in written}, words, {user_id: 1.0} if user_id else {}, written)
-
-
-def _telling(texts: Iterable[str]) -> Iterable[str]:
-    """The words of texts that say what they are about, each once; of very long texts those at the beginning."""
-    seen: set[str] = set()
-    for word in islice(chain.from_iterable(map(iter_terms, texts)), MAX_DESCRIPTION_TERMS):
-        if word not in seen and word not in STOP_WORDS and not word.isdigit():
-            seen.add(word)
-            yield word
-
-
-class Likeness(NamedTuple):
-    """How alike two contents are, and what they share."""
-
-    score: float
-    tags: list[str]
-    words: list[str]
-    author: bool
-
-
-def likeness(one: Content, other: Content) -> Likeness:
-    """Cosine of the tags, a little for words of the name, less for the author: 1.0 for the same tags alone."""
-    author = sum(one.authors.get(user_id, 0.0) for user_id in other.authors)
-    total = sum(map(abs, one.authors.values())) or 1.0
-    score = _TAGS * _cosine(one.tags, other.tags) + _WORDS * _cosine(one.words, other.words) + _AUTHOR * author / total
-    return Likeness(score, _shared(one.tags, other.tags), _shared(one.words, other.words), author > 0)
-
-
-def _cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    product = sum(weight * one.get(key, 0.0) for key, weight in other.items())
-    if not product:
-        return 0.0
-    return product / math.sqrt(
-        sum(value * value for value in one.values()) * sum(value * value for value in other.values())
-    )
-
-
-def _shared(one: Mapping[str, float], other: Mapping[str, float]) -> list[str]:
-    return sorted((key for key in other if one.get(key, 0.0) > 0), key=lambda key: (-one[key], key))[:5]
 
 
 def scaled(scores: Mapping[UUID, float]) -> dict[UUID, float]:

@@ -6,133 +6,56 @@ Ratings, videos, tags and plays belong to other services and are only read here;
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from heapq import nlargest
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from common.database import Database, Select
 from common.time_slices import checkpoint
 from services.suggested_videos.list_repository import LIST_STATEMENTS
+from services.suggested_videos.rows import (
+    AddedRow,
+    ContentRow,
+    DescribedRow,
+    EventRow,
+    IdRow,
+    NewestRow,
+    OwnRow,
+    PlaysRow,
+    PreviewRow,
+    RatedRow,
+    RatingRow,
+    RingRow,
+    TaggedRow,
+    TotalsRow,
+    WordRow,
+)
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 MAX_KEYS = 200
 """Partitions that one statement asks for; more are asked for in several statements at once."""
-
+RING_START = -(1 << 63)
+"""Before the first token: no row has this one."""
 
 _EVENT_ROWS, _MAX_EVENTS, _MIN_EVENTS = 6_000, 200, 4
 """Rows of events that are read together, and of each minute."""
 
 _ROWS_AT_ONCE = 1_000
 
-
-class PreviewRow(NamedTuple):
-    """A video as lists show it."""
-
-    video_id: UUID
-    user_id: UUID | None
-    added_date: datetime | None
-    name: str | None
-    preview_image_location: str | None
-
-
-class ContentRow(NamedTuple):
-    """What a video is about."""
-
-    video_id: UUID
-    user_id: UUID | None
-    name: str | None
-    tags: Collection[str] | None
-
-
-class DescribedRow(NamedTuple):
-    """What a video is about, its description too."""
-
-    video_id: UUID
-    user_id: UUID | None
-    name: str | None
-    tags: Collection[str] | None
-    description: str | None
-
-
-class RatingRow(NamedTuple):
-    """Somebody's rating of a video."""
-
-    user_id: UUID | None
-    video_id: UUID
-    rating: int | None
-
-
-class OwnRow(NamedTuple):
-    """A rating of the person who asks."""
-
-    video_id: UUID
-    rating: int | None
-
-
-class RatedRow(NamedTuple):
-    """When a person rated which video how."""
-
-    rated_at: datetime
-    video_id: UUID
-    rating: int | None
-
-
-class NewestRow(NamedTuple):
-    """When a person rated last: when the newest of their ratings was listed, and when one was given or replaced."""
-
-    rated_at: datetime | None
-    changed_at: datetime | None
-
-
-class TotalsRow(NamedTuple):
-    """How many ratings a video has, and their sum."""
-
-    video_id: UUID
-    ratings: int | None
-    total: int | None
-
-
-class PlaysRow(NamedTuple):
-    """How often a video was played."""
-
-    video_id: UUID
-    views: int | None
-
-
-class TaggedRow(NamedTuple):
-    """A video and one of its tags."""
-
-    tag: str
-    video_id: UUID
-
-
-class WordRow(NamedTuple):
-    """A video and one of its words."""
-
-    word: str
-    video_id: UUID
-
-
-class EventRow(NamedTuple):
-    """A video whose ratings or plays have reached a level."""
-
-    level: int
-    video_id: UUID
-
-
-class IdRow(NamedTuple):
-    """The id of a video."""
-
-    video_id: UUID
-
-
 PREVIEWS = Select(
     "SELECT videoid, userid, added_date, name, preview_image_location FROM videos WHERE videoid IN ?", PreviewRow
 )
-CONTENTS = Select("SELECT videoid, userid, name, tags FROM videos WHERE videoid IN ?", ContentRow)
-DESCRIBED = Select("SELECT videoid, userid, name, tags, description FROM videos WHERE videoid IN ?", DescribedRow)
+CONTENTS = Select("SELECT videoid, userid, name, tags, added_date FROM videos WHERE videoid IN ?", ContentRow)
+DESCRIBED = Select(
+    "SELECT videoid, userid, name, tags, description, added_date FROM videos WHERE videoid IN ?", DescribedRow
+)
+ON_RING = Select(
+    "SELECT token(videoid), videoid, userid, added_date, name, preview_image_location, tags FROM videos WHERE token(videoid) > ? LIMIT ?",
+    RingRow,
+)
+NEWEST = Select("SELECT videoid, added_date FROM latest_videos WHERE yyyymmdd IN ? PER PARTITION LIMIT ?", AddedRow)
 RATED_BY_USER = Select("SELECT rated_at, videoid, rating FROM user_ratings WHERE userid = ? LIMIT ?", RatedRow)
 NEWEST_OF_USER = Select("SELECT rated_at, changed_at FROM user_ratings WHERE userid = ? LIMIT 1", NewestRow)
 RATED_BY_USERS = Select(
@@ -159,6 +82,8 @@ STATEMENTS = (
     PREVIEWS,
     CONTENTS,
     DESCRIBED,
+    ON_RING,
+    NEWEST,
     RATED_BY_USER,
     NEWEST_OF_USER,
     RATED_BY_USERS,
@@ -195,6 +120,14 @@ class SuggestedVideosRepository:
     async def described(self, video_ids: Collection[UUID]) -> dict[UUID, DescribedRow]:
         """What those of the videos that exist are about by their descriptions too, by id."""
         return {row.video_id: row for row in await self._in_parts(DESCRIBED, video_ids) if row.name is not None}
+
+    async def on_ring(self, after: int, limit: int) -> list[RingRow]:
+        """The `limit` videos that follow a token, in the order of their tokens; rows that are no videos (yet) may be among them."""
+        return await self._database.select(ON_RING, after, limit)
+
+    async def newest(self, days: Collection[date], limit: int) -> list[AddedRow]:
+        """The newest `limit` videos of each of these days (UTC). Hints: the rows of the videos decide."""
+        return await self._database.select(NEWEST, [f"{day:%Y%m%d}" for day in days], limit) if days else []
 
     async def with_words(self, words: Collection[str], limit: int) -> list[WordRow]:
         """For each word of the index the `limit` videos that it says most about."""

@@ -13,7 +13,8 @@ from services.suggested_videos.list_keeper import RELATED, SUGGESTED, ListCursor
 from services.suggested_videos.list_repository import POPULAR
 from services.suggested_videos.ranked_list import MAX_LISTED
 from services.suggested_videos.recommender import Recommender
-from services.suggested_videos.repository import PreviewRow
+from services.suggested_videos.repository import RING_START
+from services.suggested_videos.rows import PreviewRow
 
 
 class SuggestedVideosServicer(SuggestedVideoServiceServicer):
@@ -57,7 +58,7 @@ class SuggestedVideosServicer(SuggestedVideoServiceServicer):
             user_id=request.user_id,
             videos=[_preview(row) for row in page.videos],
             paging_state=self._suggested_page_tokens.write(
-                str(user_id), (page.next.kind, to_ms(page.next.made_at), page.next.offset)
+                str(user_id), (page.next.kind, to_ms(page.next.made_at), page.next.offset, *_after(page.next))
             )
             if page.next
             else "",
@@ -70,10 +71,16 @@ def _related_cursor(parts: Parts) -> ListCursor:
 
 
 def _suggested_cursor(parts: Parts) -> ListCursor:
-    kind, made_ms, offset = parts
-    if kind not in (SUGGESTED, POPULAR.kind):
+    kind, made_ms, offset, *rest = parts
+    if len(rest) > 1 or kind not in (SUGGESTED, POPULAR.kind):
         raise ValueError("is no kind of list for a person")
-    return ListCursor(str(kind), from_ms(integer(made_ms, MIN_MS, MAX_MS)), integer(offset, 0, MAX_LISTED))
+    after = integer(rest[0], RING_START, -RING_START - 1) if rest else None
+    return ListCursor(str(kind), from_ms(integer(made_ms, MIN_MS, MAX_MS)), integer(offset, 0, MAX_LISTED), after)
+
+
+def _after(cursor: ListCursor) -> tuple[int, ...]:
+    """The last part of a token that leads behind the end of a list."""
+    return () if cursor.after is None else (cursor.after,)
 
 
 def _preview(row: PreviewRow) -> messages.SuggestedVideoPreview:

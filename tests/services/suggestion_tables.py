@@ -1,25 +1,33 @@
 """What the repository of suggested videos does, in memory: the tables of the other services as dicts, filled by `add_video`, `rate` and `play`."""
 
 import asyncio
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from common.ids import cassandra_uuid_order
 from common.timestamps import now
 from language.text import terms
 from services.suggested_videos.list_repository import ListName, ListRow
-from services.suggested_videos.repository import (
+from services.suggested_videos.rows import (
+    AddedRow,
     ContentRow,
     DescribedRow,
     PreviewRow,
     RatedRow,
     RatingRow,
+    RingRow,
     TaggedRow,
     TotalsRow,
     WordRow,
 )
+
+
+def token_of(video_id: UUID) -> int:
+    """A place on the token ring that tells nothing of the id, as a hash does not."""
+    return int.from_bytes(hashlib.blake2b(video_id.bytes, digest_size=8).digest(), "big", signed=True)
 
 
 class SuggestionsInDicts:
@@ -33,6 +41,7 @@ class SuggestionsInDicts:
         self.events: set[UUID] = set()
         self.kept_popular: set[UUID] = set()
         self.folded_until: datetime | None = None
+        self.unlisted: set[UUID] = set()
         self.lists: dict[ListName, dict[datetime, tuple[ListRow, str | None]]] = defaultdict(dict)
         self.made = 0
         self.made_again = asyncio.Event()
@@ -43,7 +52,8 @@ class SuggestionsInDicts:
     def add_video(
         self, video_id: UUID, author: UUID, name: str, tags: Collection[str] = (), description: str = ""
     ) -> None:
-        self.videos[video_id] = DescribedRow(video_id, author, name, tags, description)
+        self._clock += timedelta(milliseconds=1)
+        self.videos[video_id] = DescribedRow(video_id, author, name, tags, description, self._clock)
 
     def rate(self, user_id: UUID, video_id: UUID, rating: int) -> None:
         self._clock += timedelta(milliseconds=1)
@@ -59,11 +69,23 @@ class SuggestionsInDicts:
 
     async def previews(self, video_ids: Collection[UUID]) -> dict[UUID, PreviewRow]:
         rows = [self.videos[each] for each in video_ids if each in self.videos]
-        return {row.video_id: PreviewRow(row.video_id, row.user_id, self._clock, row.name, "//p") for row in rows}
+        return {row.video_id: PreviewRow(row.video_id, row.user_id, row.added_date, row.name, "//p") for row in rows}
 
     async def contents(self, video_ids: Collection[UUID]) -> dict[UUID, ContentRow]:
         rows = [self.videos[each] for each in video_ids if each in self.videos]
-        return {row.video_id: ContentRow(row.video_id, row.user_id, row.name, row.tags) for row in rows}
+        return {row.video_id: ContentRow(row.video_id, row.user_id, row.name, row.tags, row.added_date) for row in rows}
+
+    async def on_ring(self, after: int, limit: int) -> list[RingRow]:
+        rows = sorted((token_of(row.video_id), row) for row in self.videos.values() if token_of(row.video_id) > after)
+        return [
+            RingRow(token, row.video_id, row.user_id, row.added_date, row.name, "//p", row.tags)
+            for token, row in rows[:limit]
+        ]
+
+    async def newest(self, days: Collection[date], limit: int) -> list[AddedRow]:
+        listed = sorted((row.added_date, row.video_id) for row in self.videos.values() if row.added_date)
+        rows = [AddedRow(each, added) for added, each in reversed(listed) if each not in self.unlisted]
+        return [row for day in days for row in [each for each in rows if each.added_date.date() == day][:limit]]
 
     async def described(self, video_ids: Collection[UUID]) -> dict[UUID, DescribedRow]:
         return {each: self.videos[each] for each in video_ids if each in self.videos}

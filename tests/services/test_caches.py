@@ -16,8 +16,10 @@ from services.search.repository import SampleRow
 from services.search.statistics import estimated
 from services.statistics.counting import JOURNAL, PeerRow
 from services.statistics.repository import StatisticsRepository
-from services.suggested_videos.histories import Histories
-from services.suggested_videos.repository import RatingRow
+from services.suggested_videos.candidates import Contents
+from services.suggested_videos.histories import Histories, Likers
+from services.suggested_videos.rarity import counted
+from services.suggested_videos.rows import ContentRow, RatingRow, RingRow
 from services.video_catalog.index_plan import INSERT_WORD
 from services.video_catalog.index_queue import queued_submit
 from services.video_catalog.late_indexing import MAX_WAITING, LateIndexing, Rest
@@ -98,8 +100,46 @@ class Raters:
 async def test_histories_are_bounded_by_what_they_take(growth: Growth, ratings: int, people: int) -> None:
     histories = Histories(Raters(ratings), max_bytes=4 * MB)
     for _ in range(people // 100):
-        await histories.of([uuid4() for _ in range(100)])
+        await histories.of([uuid4() for _ in range(100)], 100)
     assert growth() < 4 * MB * 1.2 + 15 * MB  # the numbers of videos are beside it
+
+
+class Likes:
+    """Videos with so many people who like them, others for each video."""
+
+    async def ratings_of(self, video_ids: Collection[UUID], limit: int) -> list[RatingRow]:
+        return [RatingRow(uuid4(), video_id, 5) for video_id in video_ids for _ in range(limit)]
+
+
+async def test_who_likes_videos_is_bounded_by_what_it_takes(growth: Growth) -> None:
+    likers = Likers(Likes(), max_bytes=2 * MB)
+    for _ in range(40):
+        await likers.of([uuid4() for _ in range(10)], 250)
+    assert growth() < 2 * MB * 1.2 + MB
+
+
+@pytest.mark.parametrize(("tags", "letters"), [(0, 10), (20, 10), (100, 200)])
+async def test_contents_are_bounded_by_what_they_take(growth: Growth, tags: int, letters: int) -> None:
+    contents = Contents(max_bytes=4 * MB)
+    for _ in range(30):
+        rows = [
+            ContentRow(uuid4(), uuid4(), f"n{uuid4().hex}" * 20, {uuid4().hex.ljust(letters, "x") for _ in range(tags)})
+            for _ in range(40)
+        ]
+        await contents.of({row.video_id: row for row in rows})
+        del rows
+    assert growth() < 4 * MB * 1.2 + 5 * MB  # the terms of words are remembered beside it
+
+
+async def test_the_rarities_of_a_sample_are_counted_within_a_bound(growth: Growth) -> None:
+    rows = [
+        RingRow(number, uuid4(), uuid4(), None, " ".join(f"w{number:x}z{word:x}" for word in range(160)), "", tags)
+        for number in range(256)
+        for tags in [{f"t{number:x}z{tag:x}" for tag in range(100)}]
+    ]
+    growth = Growth()
+    assert (await counted(rows)).sampled == 256
+    assert growth() < 14 * MB
 
 
 def test_spellings_that_were_written_are_remembered_within_a_bound(growth: Growth) -> None:

@@ -21,20 +21,15 @@ from services.search.repository import NamedRow, Posting, SampleRow, TermRow, Vi
 from services.search.results import results
 from services.search.statistics import estimated
 from services.search.suggestions import Suggester
-from services.suggested_videos.histories import Histories
-from services.suggested_videos.personal import personal_list
+from services.suggested_videos.candidates import Contents
+from services.suggested_videos.histories import Histories, Likers
+from services.suggested_videos.list_repository import ListRow
+from services.suggested_videos.personal import PersonalLists
 from services.suggested_videos.ranked_list import MAX_LISTED
-from services.suggested_videos.related import related_list
-from services.suggested_videos.repository import (
-    RATINGS_OF_VIDEOS,
-    ContentRow,
-    DescribedRow,
-    RatedRow,
-    RatingRow,
-    TaggedRow,
-    TotalsRow,
-    WordRow,
-)
+from services.suggested_videos.rarity import NONE
+from services.suggested_videos.related import RelatedLists
+from services.suggested_videos.repository import RATINGS_OF_VIDEOS
+from services.suggested_videos.rows import ContentRow, DescribedRow, RatedRow, RatingRow, TaggedRow, TotalsRow, WordRow
 from services.video_catalog.repository import StoredRow, VideoCatalogRepository
 from services.video_catalog.submissions import Submissions
 from services.video_catalog.video import Submission
@@ -196,7 +191,7 @@ async def test_the_list_of_a_video_whose_likers_rated_much(text: str, all_alike:
 
     histories._source = Read()
     with no_hold():
-        made = await related_list(repository, histories, video, 250)
+        made = await RelatedLists(repository, histories, Contents()).full(video, 250, NONE)
     assert made.video_ids
 
 
@@ -212,12 +207,12 @@ async def test_the_list_of_a_person_among_others_who_rated_much(text: str, all_a
         async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> list[RatingRow]:
             return rows
 
-    async def popular_ids() -> list[UUID]:
-        return ids(MAX_LISTED, 7)
-
+    popular = ListRow(NOW, NOW, "", [], 0, ids(MAX_LISTED, 7))
     histories._source = Read()
     with no_hold():
-        made = await personal_list(repository, histories, UUID(int=8), popular_ids)
+        made = await PersonalLists(repository, histories, Likers(repository), Contents()).full(
+            UUID(int=8), popular, NONE
+        )
     assert made.video_ids
 
 

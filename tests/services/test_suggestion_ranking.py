@@ -7,9 +7,17 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.suggested_videos import ranking
-from services.suggested_videos.histories import Histories
-from services.suggested_videos.ranking import Content, History, content_of, likeness
-from services.suggested_videos.repository import RatingRow
+from services.suggested_videos.content import Comparison, Content, content_of
+from services.suggested_videos.histories import Histories, Likers
+from services.suggested_videos.ranking import History
+from services.suggested_videos.rarity import SAMPLE_ROWS, counted
+from services.suggested_videos.repository import RING_START
+from services.suggested_videos.rows import RatingRow, RingRow
+
+
+def likeness(about: Content, other: Content) -> float:
+    """How alike two contents are where all tags and words are as rare as each other."""
+    return Comparison(about, lambda _: 1.0, lambda _: 1.0).score(other)
 
 
 def likes(*videos: int) -> History:
@@ -33,7 +41,7 @@ async def test_predictions_solve_the_ridge_regression_they_are_said_to_solve() -
         for one in dense
     ]
     for at in range(size):
-        system[at][at] += 150.0
+        system[at][at] += 200.0
     for at in range(size):
         for other in range(size):
             if other != at:
@@ -86,7 +94,7 @@ def test_the_same_tags_are_more_alike_than_a_word_and_a_word_more_than_an_author
         content_of(author, "Garden", {"flowers"}),
         content_of(None, "Chess", set()),
     ]
-    scores = [likeness(about, other).score for other in others]
+    scores = [likeness(about, other) for other in others]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) == len(scores)
     assert scores[-1] == 0
@@ -96,11 +104,7 @@ def test_what_is_disliked_counts_against() -> None:
     taste = Content()
     taste.add(content_of(None, "", {"jazz"}), 1.0)
     taste.add(content_of(None, "", {"rock"}), -0.3)
-    assert (
-        likeness(taste, content_of(None, "", {"jazz"})).score
-        > 0
-        > likeness(taste, content_of(None, "", {"rock"})).score
-    )
+    assert likeness(taste, content_of(None, "", {"jazz"})) > 0 > likeness(taste, content_of(None, "", {"rock"}))
 
 
 def test_equal_scores_stand_by_id() -> None:
@@ -124,11 +128,73 @@ async def test_histories_are_read_once_and_keep_the_newest_rating_of_a_video() -
     source = Source([RatingRow(one, video, 1), RatingRow(one, other, 5), RatingRow(one, video, 5)])
     histories = Histories(source)
     for _ in range(2):
-        assert await histories.of([nobody, one]) == [
+        assert await histories.of([nobody, one], 2) == [
             History((), ()),
             History((video.int, other.int), (ranking.value_of(1), ranking.value_of(5))),
         ]
     assert source.reads == 2
-    histories.forget(one)
-    await histories.of([nobody, one])
-    assert source.reads == 3
+
+
+async def test_of_many_people_those_in_memory_and_the_first_others_are_heard() -> None:
+    people = [uuid4() for _ in range(9)]
+    source = Source([RatingRow(person, person, 5) for person in people])
+    histories = Histories(source)
+    await histories.of(people[6:], 9)
+    heard = await histories.of(people, 2)
+    assert [history.videos[0] for history in heard] == [person.int for person in (*people[:2], *people[6:])]
+    assert source.reads == 5
+
+
+class Raters:
+    """Ratings of videos, and how often they were read."""
+
+    def __init__(self, rows: Sequence[RatingRow]) -> None:
+        self.rows, self.reads = rows, 0
+
+    async def ratings_of(self, video_ids: Collection[UUID], limit: int) -> Sequence[RatingRow]:
+        self.reads += len(video_ids)
+        return [row for row in self.rows if row.video_id in video_ids]
+
+
+async def test_who_likes_a_video_that_many_rated_is_read_once_and_of_one_that_few_rated_each_time() -> None:
+    few, many, people = uuid4(), uuid4(), [uuid4() for _ in range(150)]
+    source = Raters([RatingRow(person, many, 5 - number % 5) for number, person in enumerate(people)])
+    likers = Likers(source)
+    for _ in range(3):
+        assert (await likers.of([few, many], 250)).get(many) == tuple(
+            person for number, person in enumerate(people) if number % 5 < 2
+        )
+    assert source.reads == 4
+
+
+def ring_rows(count: int, of: int) -> list[RingRow]:
+    """The first `count` of `of` videos that lie evenly on the ring: all with the tag `common`, every fourth with the tag and word `some`."""
+    return [
+        RingRow(
+            RING_START + (number + 1) * 2**64 // of,
+            uuid4(),
+            None,
+            None,
+            "Some title" if number % 4 == 0 else "Title",
+            "",
+            {"common", "some"} if number % 4 == 0 else {"common"},
+        )
+        for number in range(count)
+    ]
+
+
+async def test_a_sample_tells_how_many_videos_there_are_and_how_rare_tags_and_words_are() -> None:
+    rarities = await counted(ring_rows(SAMPLE_ROWS, 100_000))
+    assert rarities.videos == pytest.approx(100_000, rel=0.02)
+    assert 0 < rarities.of_tag("common") < rarities.of_tag("some") < rarities.of_tag("unknown") < 1
+    assert rarities.of_word("titl") < rarities.of_word("unknown")
+    # All that have it were read: that is exact. More were not read: the sample tells.
+    assert rarities.of_read_tag("rare", 3, 200) > rarities.of_tag("unknown")
+    assert rarities.of_read_tag("rare", 1, 200) == pytest.approx(1.0)
+    assert rarities.of_read_tag("some", 200, 200) == pytest.approx(rarities.of_tag("some"))
+
+
+async def test_of_few_videos_the_sample_is_all_there_are() -> None:
+    assert (await counted(ring_rows(40, 1_000))).videos == 40
+    nothing = await counted([])
+    assert 0 < nothing.of_tag("any") <= 1
