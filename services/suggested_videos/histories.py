@@ -10,7 +10,7 @@ from services.suggested_videos.held import Held
 from services.suggested_videos.ranking import LIKED, History, value_of
 from services.suggested_videos.rows import RatingRow
 
-MAX_RATINGS = 400
+MAX_RATINGS = 800
 """Newest ratings of a person that count."""
 
 MAX_BYTES = 40_000_000

@@ -96,7 +96,7 @@ class Raters:
         return [RatingRow(user_id, uuid4(), 5) for user_id in user_ids for _ in range(self._ratings)]
 
 
-@pytest.mark.parametrize(("ratings", "people"), [(0, 9_000), (1, 9_000), (400, 300)])
+@pytest.mark.parametrize(("ratings", "people"), [(0, 9_000), (1, 9_000), (400, 300), (800, 300)])
 async def test_histories_are_bounded_by_what_they_take(growth: Growth, ratings: int, people: int) -> None:
     histories = Histories(Raters(ratings), max_bytes=4 * MB)
     for _ in range(people // 100):

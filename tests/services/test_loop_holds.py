@@ -133,7 +133,7 @@ async def test_suggestions_of_videos_with_long_tags(text: str) -> None:
 
 
 class People:
-    """A SuggestedVideosRepository of 250 people with 400 ratings each, where all videos have one text."""
+    """A SuggestedVideosRepository of 250 people with 800 ratings each, where all videos have one text."""
 
     def __init__(self, text: str, all_alike: bool) -> None:
         self.text, self.tags = text, tags_of(text)
@@ -141,7 +141,7 @@ class People:
         self.all_alike = all_alike
 
     def _rated(self, number: int) -> list[UUID]:
-        return ids(400, 2 if self.all_alike else 10 + number)
+        return ids(800, 2 if self.all_alike else 10 + number)
 
     async def ratings_of(self, video_ids: Collection[UUID], limit: int) -> list[RatingRow]:
         return [RatingRow(person, video_id, 5) for video_id in video_ids for person in self.people[:limit]]
@@ -183,7 +183,7 @@ async def test_the_list_of_a_video_whose_likers_rated_much(text: str, all_alike:
     repository: Any = People(text, all_alike)
     video = DescribedRow(UUID(int=5), UUID(int=6), text[:1000], tags_of(text), text)
     histories = Histories(repository)
-    rows: list[RatingRow] = await repository.rated_by_each(repository.people, 400)
+    rows: list[RatingRow] = await repository.rated_by_each(repository.people, 800)
 
     class Read:
         async def rated_by_each(self, user_ids: Collection[UUID], limit: int) -> list[RatingRow]:
@@ -200,7 +200,7 @@ async def test_the_list_of_a_person_among_others_who_rated_much(text: str, all_a
     repository: Any = People(text, all_alike)
     histories = Histories(repository)
     rows: list[RatingRow] = await repository.rated_by_each(
-        repository.people[:100], 400
+        repository.people[:100], 800
     )  # as many as are read of a video
 
     class Read:
