@@ -18,7 +18,7 @@ from services.search.plan import MAX_ROWS_WHEN_MEANT, MILLION, Plan, rows_of_a_w
 from services.search.query_text import Query, QueryWord, SignWord, parse
 from services.search.ranking import ranked
 from services.search.repository import Posting, SearchRepository
-from services.search.statistics import Sampler, Statistics
+from services.search.statistics import Statistics, statistics_sample
 from services.search.weights import PostingLists, Weights, video_ids
 
 VERY_FEW = 2
@@ -51,7 +51,7 @@ class QueryPlanner:
 
     def __init__(self, repository: SearchRepository) -> None:
         self._repository = repository
-        self._sampler = Sampler(repository)
+        self._statistics = statistics_sample(repository)
 
     async def plan(self, text: str) -> PlannedQuery:
         """The plan of a query that is asked for the first time, with the postings that were read to make it."""
@@ -60,7 +60,7 @@ class QueryPlanner:
         rows = rows_of_a_word(len(query.words) + len(query.signs))
         beside = [*neighbours, *_terms_of_signs(query.signs), *_excluded_terms(query)]
         postings = await self._read([word.term for word in query.words], rows, beside)
-        statistics = await self._sampler.statistics()
+        statistics = await self._statistics.latest()
         meant = await self._meant(query, postings, statistics)
         if meant:
             # Many lists may have to be read now, so fewer rows of each. Of the lists read already no more rows count, because the next page

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
+from common.ring_sample import RING_START
 from common.timestamps import now
 from grpc_discovery import start_shielded
 from services.suggested_videos.list_repository import POPULAR, QUICK, ListName, ListRepository, ListRow
 from services.suggested_videos.ranked_list import RankedList
-from services.suggested_videos.repository import RING_START, SuggestedVideosRepository
+from services.suggested_videos.repository import SuggestedVideosRepository
 from services.suggested_videos.rest import rest_of
 from services.suggested_videos.rows import PreviewRow
 from services.suggested_videos.waiting_lists import WaitingLists

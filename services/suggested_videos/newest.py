@@ -7,8 +7,9 @@ from datetime import date, datetime, timedelta
 from random import randrange
 from uuid import UUID
 
+from common.ring_sample import RING_START
 from common.timestamps import now
-from services.suggested_videos.repository import RING_START, SuggestedVideosRepository
+from services.suggested_videos.repository import SuggestedVideosRepository
 from services.suggested_videos.rows import AddedRow
 
 _FIRST_DAYS, _MORE_DAYS = 3, 30

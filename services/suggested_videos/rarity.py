@@ -1,31 +1,17 @@
-"""How rare tags and words are, from a sample of the videos: one that few videos have says more about those that have it.
+"""How rare tags and words are, from a sample of the videos: one that few videos have says more about those that have it."""
 
-Nothing is counted with each write: a sample is read, so whatever happens to the table is known half a minute later.
-"""
-
-import asyncio
-import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from time import monotonic
 
-from common.database import DatabaseError
+from common.ring_sample import RING_START, RingSample, number_of_videos
 from common.time_slices import checkpoint
-from grpc_discovery import ServiceError, start_shielded
 from services.suggested_videos.content import content_of
-from services.suggested_videos.repository import RING_START, SuggestedVideosRepository
+from services.suggested_videos.repository import SuggestedVideosRepository
 from services.suggested_videos.rows import RingRow
 
-SAMPLE_ROWS = 256
-"""The first videos in the order of their tokens, which are hashes: any few hundred. Of a smaller table all."""
-
-_FRESH_SECONDS = 30.0
-_RING_SIZE = 1 << 64
 _MAX_KEYS, _MAX_CHARACTERS = 20_000, 40
 """Tags and words that are counted, of each no more than this, and none that is longer."""
-
-_log = logging.getLogger(__name__)
 
 
 class Rarities:
@@ -68,33 +54,13 @@ class Rarities:
 NONE = Rarities(0, 0, {}, {})
 
 
-class RaritySampler:
-    """Keeps the rarities. A caller that finds them stale starts a new sample in the background, and waits only while there are none yet."""
+def rarity_sample(repository: SuggestedVideosRepository) -> RingSample[RingRow, Rarities]:
+    """What keeps the rarities."""
 
-    def __init__(self, repository: SuggestedVideosRepository) -> None:
-        self._repository = repository
-        self._rarities: Rarities | None = None
-        self._made_at = 0.0
-        self._making: asyncio.Task[None] | None = None
+    async def read(limit: int) -> Sequence[RingRow]:
+        return await repository.on_ring(RING_START, limit)
 
-    async def rarities(self) -> Rarities:
-        """Those of the last half minute, or at least some."""
-        if self._rarities is None or monotonic() - self._made_at > _FRESH_SECONDS:
-            if self._making is None or self._making.done():
-                # Others wait for it too: it must not end with this caller, nor at its deadline.
-                self._making = start_shielded(self._make())
-            if self._rarities is None:
-                await asyncio.shield(self._making)
-        return self._rarities or NONE
-
-    async def _make(self) -> None:
-        try:
-            rows = await self._repository.on_ring(RING_START, SAMPLE_ROWS)
-        except (ServiceError, DatabaseError) as error:
-            _log.warning("how rare tags and words are was not sampled: %s", error)
-            return  # the reads that follow say what is wrong
-        self._rarities = await counted(rows)
-        self._made_at = monotonic()
+    return RingSample(read, counted, NONE)
 
 
 async def counted(rows: Sequence[RingRow]) -> Rarities:
@@ -106,7 +72,7 @@ async def counted(rows: Sequence[RingRow]) -> Rarities:
         content = content_of(row.user_id, row.name, row.tags)
         _count(with_tag, content.tags)
         _count(with_word, content.words)
-    return Rarities(_number_of(rows), len(rows), with_tag, with_word)
+    return Rarities(number_of_videos(rows), len(rows), with_tag, with_word)
 
 
 def _count(counter: Counter[str], keys: Iterable[str]) -> None:
@@ -115,10 +81,3 @@ def _count(counter: Counter[str], keys: Iterable[str]) -> None:
         # Only the common ones matter: the others are forgotten now and then.
         for key in [key for key, count in counter.items() if count <= 1]:
             del counter[key]
-
-
-def _number_of(rows: Sequence[RingRow]) -> float:
-    """How many videos there are, by how close those of the sample lie on the ring (k minimum values, as in search)."""
-    if len(rows) < SAMPLE_ROWS:
-        return len(rows)
-    return (len(rows) - 1) * _RING_SIZE / max(rows[-1].token - RING_START, 1)

@@ -25,7 +25,7 @@ from services.suggested_videos.list_repository import POPULAR, QUICK, ListName, 
 from services.suggested_videos.personal import PersonalLists
 from services.suggested_videos.popular import popular_list
 from services.suggested_videos.ranked_list import RankedList
-from services.suggested_videos.rarity import RaritySampler
+from services.suggested_videos.rarity import rarity_sample
 from services.suggested_videos.related import RelatedLists
 from services.suggested_videos.repository import SuggestedVideosRepository
 from services.suggested_videos.rows import DescribedRow
@@ -40,7 +40,7 @@ class Recommender:
     def __init__(self, repository: SuggestedVideosRepository, lists: ListRepository) -> None:
         self._repository, self._lists = repository, lists
         self._keeper = ListKeeper(repository, lists)
-        self._rarity = RaritySampler(repository)
+        self._rarity = rarity_sample(repository)
         histories, contents = Histories(repository), Contents()
         self._personal_lists = PersonalLists(repository, histories, Likers(repository), contents)
         self._related_lists = RelatedLists(repository, histories, contents)
@@ -108,15 +108,15 @@ class Recommender:
                 user_id, await self._keeper.popular(self._popular), await rarities()
             )
 
-        rarities = self._rarity.rarities
+        rarities = self._rarity.latest
         return Recipe(full, quick)
 
     def _related_recipe(self, video: DescribedRow, ratings: int) -> Recipe:
         async def full() -> RankedList:
-            return await self._related_lists.full(video, ratings, await self._rarity.rarities())
+            return await self._related_lists.full(video, ratings, await self._rarity.latest())
 
         async def quick() -> RankedList:
-            return await self._related_lists.quick(video, ratings, await self._rarity.rarities())
+            return await self._related_lists.quick(video, ratings, await self._rarity.latest())
 
         return Recipe(full, quick)
 

@@ -36,8 +36,6 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 
 MAX_KEYS = 200
 """Partitions that one statement asks for; more are asked for in several statements at once."""
-RING_START = -(1 << 63)
-"""Before the first token: no row has this one."""
 
 _EVENT_ROWS, _MAX_EVENTS, _MIN_EVENTS = 6_000, 200, 4
 """Rows of events that are read together, and of each minute."""

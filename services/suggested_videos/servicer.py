@@ -5,6 +5,7 @@ from typing import Any
 from common.ids import uuid_message
 from common.paging import PageTokens, Parts, integer
 from common.requests import RequestReader
+from common.ring_sample import RING_START
 from common.timestamps import MAX_MS, MIN_MS, from_ms, timestamp_message, to_ms
 from protos import suggested_videos_pb2 as messages
 from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceServicer
@@ -13,7 +14,6 @@ from services.suggested_videos.list_keeper import RELATED, SUGGESTED, ListCursor
 from services.suggested_videos.list_repository import POPULAR
 from services.suggested_videos.ranked_list import MAX_LISTED
 from services.suggested_videos.recommender import Recommender
-from services.suggested_videos.repository import RING_START
 from services.suggested_videos.rows import PreviewRow
 
 

@@ -13,6 +13,7 @@ from cassandra.cluster import Cluster
 
 from common.database import Database, Statement, Write
 from common.ids import cassandra_uuid_order
+from common.ring_sample import RING_START
 from common.timestamps import now
 from infra.cassandra import Cassandra
 from services.suggested_videos.list_keeper import PageRequest
@@ -20,7 +21,7 @@ from services.suggested_videos.list_repository import POPULAR, ListName, ListRep
 from services.suggested_videos.popular import popular_list
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.refresh import REFRESH_STATEMENTS, refresh_part, ring_part
-from services.suggested_videos.repository import CONTENTS, RING_START, SuggestedVideosRepository
+from services.suggested_videos.repository import CONTENTS, SuggestedVideosRepository
 
 OpenDatabase = Callable[[Iterable[Statement]], Awaitable[Database]]
 

@@ -34,7 +34,7 @@ def test_the_batch_has_what_readers_see_and_hints_come_before_it() -> None:
     steps, _ = steps_to_write(a_video("Blue moon", ["sky", "night sky"], "rising"), None)
     in_batch = {INSERT_VIDEO, INSERT_USER_VIDEO, INSERT_LATEST_VIDEO, INSERT_VIDEO_BY_TAG, INSERT_TAG_BY_LETTER}
     assert {statement for statement, _ in steps.together} == in_batch
-    assert values(steps.before, INSERT_WORD) == {"blue", "moon", "sky", "night", "rise"}
+    assert values(steps.before, INSERT_WORD) == {"blue", "moon", "bluemoon", "sky", "night", "nightski", "rise"}
     assert values(steps.before, INSERT_NEWEST_BY_TAG) == {"sky", "night sky"}
     assert values(steps.before, INSERT_SUGGESTED_TERM, 1) == {"blue", "moon", "sky", "night", "night sky"}
     assert not steps.after

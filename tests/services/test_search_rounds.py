@@ -8,7 +8,7 @@ from grpc_discovery.serving.deadlines import set_time_left
 from services.search.query import QueryPlanner
 from services.search.query_text import MAX_WORDS
 from services.search.repository import Posting, SampleRow
-from services.search.statistics import Sampler
+from services.search.statistics import statistics_sample
 from tests.services.word_tables import WordTables, a_video
 
 
@@ -84,15 +84,15 @@ async def test_statistics_are_made_whole_whoever_begins_them() -> None:
     tables: Any = Slow()
     for number in range(20):
         tables.submit(a_video(f"video {number}"))
-    sampler = Sampler(tables)
+    sample = statistics_sample(tables)
 
     async def impatient() -> None:
         set_time_left(0.01)
-        await sampler.statistics()
+        await sample.latest()
 
     first = asyncio.create_task(impatient())
     await asyncio.sleep(0)
-    patient = asyncio.create_task(sampler.statistics())
+    patient = asyncio.create_task(sample.latest())
     await asyncio.sleep(0)
     first.cancel()
     assert (await patient).sampled == 20

@@ -6,12 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from common.ring_sample import RING_START, SAMPLE_ROWS
 from services.suggested_videos import ranking
 from services.suggested_videos.content import Comparison, Content, content_of
 from services.suggested_videos.histories import Histories, Likers
 from services.suggested_videos.ranking import History
-from services.suggested_videos.rarity import SAMPLE_ROWS, counted
-from services.suggested_videos.repository import RING_START
+from services.suggested_videos.rarity import counted
 from services.suggested_videos.rows import RatingRow, RingRow
 
 
