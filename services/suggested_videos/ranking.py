@@ -40,6 +40,11 @@ _PLAYS = 0.25
 _SORTED_AT_ONCE = 2_000
 
 
+_FAR = 300
+_BESIDE = [1.0 + math.exp(-distance / 30.0) for distance in range(_FAR + 1)]
+"""What a liked video counts for another one by how many likes the same person gave between them: twice beside it, once far from it."""
+
+
 class History(NamedTuple):
     """What a person rated, newest first: videos (their ids as numbers) and what each rating says."""
 
@@ -174,7 +179,7 @@ async def _because(
 async def liked_together(video: int, likers: Sequence[History]) -> dict[int, float]:
     """How much each other video is liked by those who like `video`: a like counts 1, a rating in the middle a third.
 
-    A person who likes very many says a little less about each.
+    What somebody rated just before or after counts twice: videos of one sitting are more alike.
     """
     counts: dict[int, float] = defaultdict(float)
     for person in likers:
@@ -184,9 +189,10 @@ async def liked_together(video: int, likers: Sequence[History]) -> dict[int, flo
             for other, value in zip(person.videos, person.values, strict=True)
             if value > 0
         ]
-        share = len(positive) ** -0.25 if positive else 0.0
-        for other, value in positive:
-            counts[other] += share * value
+        place = next((place for place, (other, _) in enumerate(positive) if other == video), None)
+        for other_place, (other, value) in enumerate(positive):
+            beside = _BESIDE[min(abs(other_place - place), _FAR)] if place is not None else 1.0
+            counts[other] += value * beside
     counts.pop(video, None)
     return dict(counts)
 

@@ -13,9 +13,8 @@ from services.suggested_videos.repository import SuggestedVideosRepository
 from services.suggested_videos.rows import DescribedRow
 
 _RATINGS_READ = 250
-_HALF_WEIGHT_LIKERS = (
-    5.0  # with so many likers, ratings weigh as much as content; with fewer, what they share is mostly chance
-)
+_HALF_WEIGHT_LIKERS = 7.0
+"""With so many likers, ratings weigh as much as content; with fewer, what they share is mostly chance."""
 
 
 class RelatedLists:

@@ -198,3 +198,9 @@ async def test_of_few_videos_the_sample_is_all_there_are() -> None:
     assert (await counted(ring_rows(40, 1_000))).videos == 40
     nothing = await counted([])
     assert 0 < nothing.of_tag("any") <= 1
+
+
+async def test_what_was_rated_beside_a_video_is_closer_to_it_than_what_was_rated_long_before() -> None:
+    together = await ranking.liked_together(1, [likes(5, 1, 2, *range(100, 190), 3), likes(3, *range(200, 290), 2)])
+    assert together[5] == together[2] - 1 > together[3] - 1 > 1
+    assert 1 not in together
