@@ -22,13 +22,14 @@ from services.search.statistics import Statistics, statistics_sample
 from services.search.weights import PostingLists, Weights, video_ids
 
 VERY_FEW = 2
-"""A word that no more videos have may be a mistake, or the beginning of another."""
+"""A word that no more videos have may be a mistake, or the beginning of another. In a question only one that none has: its other words tell what
+is meant."""
 
 FEW_RESULTS, MAX_UNFINISHED = 3, 20
 """While fewer videos have all words of a query, its last word may be unfinished, if no more than the second number have it."""
 
 MAX_SPLIT_VIDEOS = 50
-"""A word that more videos have is not looked up split as well."""
+"""A word that more videos have is not looked up split as well, and in a question only one that none has."""
 
 MAX_JOINED, MAX_GUESSES, MAX_GUESSES_IN_ALL = 8, 24, 40
 
@@ -111,14 +112,15 @@ class QueryPlanner:
         last = terms(query.unfinished)
         may_follow = last[0] if len(last) == 1 and can_be_completed(query.unfinished) else ""
         has_results = may_follow and _with_all_words(query.words, postings) >= FEW_RESULTS
+        very_few, max_split_videos = (0, 0) if len(query.words) >= feedback.MIN_WORDS else (VERY_FEW, MAX_SPLIT_VIDEOS)
         found: dict[str, list[Terms]] = {}
         lookups: list[QueryWord] = []
         for word in query.words:
             count = len(postings[word.term])
             is_unfinished = word.term == may_follow and not has_results and count <= MAX_UNFINISHED
-            if not word.quoted and count <= MAX_SPLIT_VIDEOS:
+            if not word.quoted and count <= max_split_videos:
                 found[word.term] = _known_parts(word.word, statistics)
-            if not word.quoted and (count <= VERY_FEW or is_unfinished):
+            if not word.quoted and (count <= very_few or is_unfinished):
                 lookups.append(word)
         looked_up = await asyncio.gather(
             *(
@@ -132,7 +134,8 @@ class QueryPlanner:
             )
         )
         for word, guessed in zip(lookups, looked_up, strict=True):
-            found[word.term] += [guess for guess in guessed if guess not in found[word.term]]
+            known = found.setdefault(word.term, [])
+            known += [guess for guess in guessed if guess not in known]
         return {term: guessed[:MAX_GUESSES] for term, guessed in found.items() if guessed}
 
 
