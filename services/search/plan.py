@@ -5,10 +5,11 @@ then. So a plan is input, and is checked.
 """
 
 import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from language.scoring import Lengths
-from services.search.query_text import MAX_SIGN_WORDS, MAX_WORDS
+from services.search.query_text import MAX_PARTS, MAX_SIGN_WORDS, MAX_WORDS
 
 MAX_ROWS = 3000
 MIN_ROWS_OF_A_WORD, MAX_ROWS_OF_A_WORD = 200, 2000
@@ -18,7 +19,7 @@ words of the query may mean others."""
 
 MAX_GROUPS = MAX_WORDS + MAX_SIGN_WORDS
 MAX_ALTERNATIVES = 12
-MAX_TERMS_TOGETHER = 4
+MAX_TERMS_TOGETHER = MAX_PARTS
 MAX_TERMS_IN_ALL = 112
 MAX_FEEDBACK_TERMS = 12
 
@@ -87,7 +88,7 @@ class Plan(NamedTuple):
     def _require_bounds(self) -> None:
         alternatives = [alternative for group in self.groups for alternative in group]
         terms = [*self.terms, *(term for term, _ in self.feedback)]
-        max_rows = rows_of_a_word(len(self.groups)) if len(self.terms) <= 2 * len(self.groups) else MAX_ROWS_WHEN_MEANT
+        max_rows = MAX_ROWS_WHEN_MEANT if self._may_have_guesses(alternatives) else rows_of_a_word(len(self.groups))
         if not (
             1 <= len(self.groups) <= MAX_GROUPS
             and all(1 <= len(group) <= MAX_ALTERNATIVES for group in self.groups)
@@ -102,6 +103,12 @@ class Plan(NamedTuple):
             and all(isinstance(length, int | float) and 0 <= length <= MAX_AVERAGE_LENGTH for length in self.average)
         ):
             raise ValueError("is no plan of this service")
+
+    def _may_have_guesses(self, alternatives: Sequence[Alternative]) -> bool:
+        """Whether there are more alternatives than words as typed, neighbours written as one, and parts of words with signs."""
+        single = {alternative.terms for alternative in alternatives if len(alternative.terms) == 1}
+        together = sum(1 for alternative in alternatives if len(alternative.terms) > 1)
+        return len(single) > 2 * len(self.groups) or together > min(MAX_SIGN_WORDS, len(self.groups))
 
     @property
     def terms(self) -> list[str]:

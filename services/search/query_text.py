@@ -5,15 +5,19 @@ cassandra "data model" c# -kubernetes
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from language.signs import sign_words
-from language.text import STOP_WORDS, bigrams, folded, is_unspaced, stem, words
+from language.text import MAX_TERM, STOP_WORDS, bigrams, folded, is_unspaced, stem, words
 
 MAX_WORDS = 40
 """Different words that a query may ask for; the rest is left out."""
 
 MAX_SIGN_WORDS, MAX_PHRASES, MAX_EXCLUDED = 4, 4, 8
+
+MAX_PARTS = 4
+"""Plain words in a word with signs. What has more, such as `my_cat_at_home.mp4`, is asked for by its plain words alone."""
 
 _QUOTED = re.compile(r'(?<!\S)(?P<minus>-)?"(?P<phrase>[^"]+)"')
 _EXCLUDED = re.compile(r"(?<!\S)-(?=[^\s-])(?P<word>\S+)")
@@ -94,8 +98,8 @@ def _query_words(plain: list[str], quoted: list[str], has_signs: bool) -> tuple[
 
 
 def _sign_words(text: str) -> tuple[SignWord, ...]:
-    found = dict.fromkeys(sign_words(text))
-    return tuple(SignWord(term, tuple(folded(term))) for term in found)[:MAX_SIGN_WORDS]
+    found = (SignWord(term, tuple(folded(term))) for term in dict.fromkeys(sign_words(text)) if len(term) <= MAX_TERM)
+    return tuple(islice((sign for sign in found if len(sign.parts) <= MAX_PARTS), MAX_SIGN_WORDS))
 
 
 def _excluded_words(excluded: Iterable[str]) -> Iterator[Words]:

@@ -54,7 +54,7 @@ class Weights:
         """What stands for a word with signs: itself, its parts written as one, and below these its parts."""
         own, parts = self.frequency((sign.term,)), tuple(dict.fromkeys(map(stem, sign.parts)))
         alternatives = [self._alternative((sign.term,), self.rarity(own) if own else 0.0, STANDS_FOR_IT)]
-        for term in joined(sign.parts) if len(sign.parts) == 2 else ():
+        for term in joined(sign.parts) if len(sign.parts) == len(parts) == 2 else ():
             if together := self.frequency((term,)):
                 weight = self.rarity(own or together) * LESS_FREQUENT
                 alternatives.append(self._alternative((term,), weight, STANDS_FOR_IT))

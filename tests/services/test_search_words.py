@@ -158,6 +158,20 @@ async def test_a_word_with_signs_and_the_same_joined_find_each_other(
         assert set(await names(stub, query)) == {"Node.js", "NodeJS"}, query
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["node.js", "h&m", "c#", "ci/cd", "data/data", "my_cat_at_home.mp4", "a_b.c_d.e_f", "\ufdfa" * 20 + ".\ufdfa"],
+)
+async def test_pages_of_words_with_signs_give_every_video_once(
+    tables: WordTables, stub: "SearchServiceAsyncStub", query: str
+) -> None:
+    for number in range(3):
+        tables.submit(a_video(f"{query} {query.replace('/', '')} number {number}"))
+    found = await names(stub, query)
+    assert len(found) == 3
+    assert await names(stub, query, 1) == found
+
+
 # Minus and quotes
 
 
