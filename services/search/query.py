@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from grpc_discovery import InvalidArgument
 from language.compounds import joined
 from language.text import stem, terms
 from services.search import feedback
@@ -77,8 +78,10 @@ class QueryPlanner:
         return await self._with_feedback(planned, statistics) if len(query.words) >= feedback.MIN_WORDS else planned
 
     async def resume(self, text: str, plan: Plan) -> PlannedQuery:
-        """A query whose plan came with a page token."""
+        """A query whose plan came with a page token. Raises InvalidArgument for a plan that has not a group for each word of the query."""
         query = parse(text)
+        if len(plan.groups) != len(query.words) + len(query.signs):
+            raise InvalidArgument({"paging_state": "is not one that this list gave out"})
         postings, more = await asyncio.gather(
             self._read(plan.terms, plan.rows, _excluded_terms(query)),
             self._read([term for term, _ in plan.feedback], feedback.ROWS),

@@ -12,9 +12,12 @@ import grpc
 import pytest
 from grpc import aio
 
+from common.paging import PageTokens
+from language.scoring import TYPICAL
 from protos import search_pb2 as messages
 from protos.search_pb2_grpc import SearchServiceStub, add_SearchServiceServicer_to_server
 from services.explanation import ANSWER_KEY, REQUEST_KEY
+from services.search.plan import STANDS_FOR_IT, Alternative, Plan
 from services.search.servicer import SearchServicer
 from tests.services.serving import bad_fields, serving
 from tests.services.word_tables import WordTables, a_video
@@ -190,6 +193,20 @@ async def test_a_token_of_another_query_is_refused(tables: WordTables, stub: "Se
         with pytest.raises(aio.AioRpcError) as error:
             await stub.SearchVideos(messages.SearchVideosRequest(query=query, page_size=1, paging_state=bad))
         assert bad_fields(error.value) == {"paging_state"}
+
+
+@pytest.mark.parametrize("words", [1, 3])
+async def test_a_plan_for_other_words_is_refused_though_the_token_is_genuine(
+    tables: WordTables, stub: "SearchServiceAsyncStub", words: int
+) -> None:
+    query = '"zebra lion"'
+    tables.submit(a_video("zebra lion"))
+    alternative = Alternative(("zebra",), 1, STANDS_FOR_IT)
+    plan = Plan(((alternative,),) * words, 100, TYPICAL, ())
+    token = PageTokens("key", "SearchVideos", tuple).write(query, (0, 0, 1, UUID(int=1), plan.to_text()))
+    with pytest.raises(aio.AioRpcError) as error:
+        await stub.SearchVideos(messages.SearchVideosRequest(query=query, page_size=1, paging_state=token))
+    assert bad_fields(error.value) == {"paging_state"}
 
 
 @pytest.mark.parametrize(
