@@ -11,7 +11,7 @@ from common.time_slices import checkpoint
 from common.timestamps import to_ms
 from language.compounds import joined
 from language.signs import sign_words
-from language.text import contains_run, folded, holds_any, stem
+from language.text import contains_run, folded, holds_any, is_unspaced, stem
 from services.search.query import PlannedQuery
 from services.search.query_text import Words
 from services.search.ranking import Candidate, Match, ResultKey, ranked
@@ -86,7 +86,7 @@ def _is_wanted(row: VideoRow, planned: PlannedQuery) -> bool:
 
 
 def _has_excluded(row: VideoRow, texts: Iterable[list[str]], words: Words) -> bool:
-    if len(words) > 1:
+    if len(words) > 1 or is_unspaced(words[0]):
         return any(contains_run(text, words) for text in texts)
     [word] = words
     if folded(word) != [word]:  # one with signs

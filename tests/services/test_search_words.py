@@ -192,6 +192,15 @@ async def test_a_minus_excludes(tables: WordTables, stub: "SearchServiceAsyncStu
     assert await names(stub, "cassandra-kubernetes", 1) == await names(stub, "cassandra kubernetes", 1)
 
 
+@pytest.mark.parametrize("excluded", ["東", "東京", "東京都", "東京都庁"])
+async def test_a_minus_excludes_a_run_of_a_script_without_spaces(
+    tables: WordTables, stub: "SearchServiceAsyncStub", excluded: str
+) -> None:
+    tables.submit(a_video("散歩 大阪"))
+    tables.submit(a_video("散歩 東京都庁舎"))
+    assert await names(stub, f"散歩 -{excluded}") == ["散歩 大阪"]
+
+
 @pytest.mark.parametrize("size", [1, 100])
 async def test_a_phrase_stands_as_it_is(tables: WordTables, stub: "SearchServiceAsyncStub", size: int) -> None:
     tables.submit(a_video("Police chase"))
