@@ -66,6 +66,8 @@ def parse(text: str) -> Query:
             is_excluded = pattern is _EXCLUDED or match["minus"]
             (excluded if is_excluded else phrases).append(part)
         rest = pattern.sub(" ", rest)
+    # An emoji is no word, so in quotes it is no phrase: it is asked for as without them.
+    rest = " ".join([rest, *(phrase for phrase in phrases if not folded(phrase))])
     if not folded(rest) and not list(sign_words(rest)) and not any(map(folded, phrases)):
         rest, excluded = f"{rest} {' '.join(excluded)}", []
     signs = _sign_words(rest)

@@ -175,6 +175,16 @@ async def test_pages_of_words_with_signs_give_every_video_once(
 # Minus and quotes
 
 
+async def test_signs_in_quotes_that_are_no_words_are_asked_for(
+    tables: WordTables, stub: "SearchServiceAsyncStub"
+) -> None:
+    tables.submit(a_video("🔥 news"))
+    tables.submit(a_video("Other news"))
+    assert await names(stub, '"🔥"') == ["🔥 news"]
+    assert await names(stub, '"🔥" news') == ["🔥 news", "Other news"]
+    assert await names(stub, '"!?"') == []
+
+
 async def test_a_minus_excludes(tables: WordTables, stub: "SearchServiceAsyncStub") -> None:
     tables.submit(a_video("Cassandra"))
     tables.submit(a_video("Cassandra on Kubernetes"))
