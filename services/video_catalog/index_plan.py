@@ -154,12 +154,12 @@ def spelling_steps(words: Iterable[str]) -> list[Step]:
     return [(INSERT_SPELLING, (key, word)) for word in words for key in sorted(spelling_keys(word))]
 
 
-def batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
-    """Steps in batches that are not too large for a cluster."""
+def batches(steps: Iterable[Step], max_steps: int) -> Iterator[list[Step]]:
+    """Steps in batches that are not too large for a cluster, of `max_steps` at most."""
     batch: list[Step] = []
     size = 0
     for step in steps:
-        if batch and size + _size(step) > MAX_BATCH_BYTES:
+        if batch and (size + _size(step) > MAX_BATCH_BYTES or len(batch) >= max_steps):
             yield batch
             batch, size = [], 0
         batch.append(step)

@@ -6,6 +6,7 @@ All of these are written here and nowhere else. A video appears in all of them b
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from math import ceil
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,6 +17,9 @@ from services.video_catalog.index_plan import WRITES, Step, batches, day_of
 from services.video_catalog.video import Video
 
 _BATCHES_AT_ONCE = 4
+
+_MIN_STEPS = 8
+"""Steps are not divided into smaller batches: each message costs the service, too."""
 
 
 class VideoRow(NamedTuple):
@@ -227,13 +231,14 @@ class VideoCatalogRepository:
         await self._database.batch(steps, timestamp_us)
 
     async def write_apart(
-        self, steps: Sequence[Step], timestamp_us: int | None = None, at_once: int = _BATCHES_AT_ONCE
+        self, steps: Sequence[Step], timestamp_us: int | None = None, at_once: int = _BATCHES_AT_ONCE, parts: int = 1
     ) -> None:
         """Steps that need not be seen together, in batches without a log, which would write each step twice more; `at_once` of them.
 
+        They are divided among `parts` batches, or more if those were too large.
         Raises what the first failure was. Of the others those under way may be written or not, and the rest is not begun.
         """
-        left = batches(steps)
+        left = batches(steps, max(_MIN_STEPS, ceil(len(steps) / parts)))
 
         async def work() -> None:
             for batch in left:

@@ -39,6 +39,10 @@ from services.video_catalog.video import Submission, Video
 MAX_UNRENEWED_SECONDS = 20.0
 """A claim that is older is renewed before the row is written: it lasts a minute, and no statement takes that long."""
 
+PARTS, FEW_SUBMITS = 8, 2
+"""While this process writes no more than so many videos, the hints of each are divided among several batches at once: that takes half as long as one
+batch. With many under way it would only cost more messages."""
+
 _MAX_TIES_US = 999
 """Two submits that replace the same row within a millisecond must not get the same timestamp: each column would be that of either."""
 
@@ -131,9 +135,9 @@ class Submissions:
         """Write what goes before the row. Beginnings of suggested terms hardly ever are new, and were a seventh of it."""
         beginnings = {step[1][1] for step in steps if step[0] is INSERT_BEGINNING}
         new = set(self._beginnings.without(beginnings))
-        await self.videos.write_apart(
-            [step for step in steps if step[0] is not INSERT_BEGINNING or step[1][1] in new], timestamp_us
-        )
+        needed = [step for step in steps if step[0] is not INSERT_BEGINNING or step[1][1] in new]
+        parts = PARTS if len(self._turns) <= FEW_SUBMITS else 1
+        await self.videos.write_apart(needed, timestamp_us, at_once=PARTS, parts=parts)
         self._beginnings.add(new)
 
     async def _claimed(self, video_id: UUID, user_id: UUID) -> _Claimed:

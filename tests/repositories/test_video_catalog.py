@@ -22,7 +22,7 @@ from services.search.results import results
 from services.search.suggestions import Suggester
 from services.video_catalog.index_plan import MAX_BATCH_BYTES, Step
 from services.video_catalog.latest import latest_videos
-from services.video_catalog.repository import _BATCHES_AT_ONCE, STATEMENTS, ListKey, Start, VideoCatalogRepository
+from services.video_catalog.repository import STATEMENTS, ListKey, Start, VideoCatalogRepository
 from services.video_catalog.submissions import Submissions
 from services.video_catalog.video import Submission, Video
 from tests.repositories.crashing import Killed, KilledAt
@@ -397,9 +397,9 @@ class Slow(VideoCatalogRepository):
     """Takes long to write what goes before the row; meanwhile something happens."""
 
     async def write_apart(
-        self, steps: Sequence[Step], timestamp_us: int | None = None, at_once: int = _BATCHES_AT_ONCE
+        self, steps: Sequence[Step], timestamp_us: int | None = None, at_once: int = 4, parts: int = 1
     ) -> None:
-        await super().write_apart(steps, timestamp_us, at_once)
+        await super().write_apart(steps, timestamp_us, at_once, parts)
         if timestamp_us and steps:
             await self.meanwhile()
 
