@@ -117,11 +117,6 @@ def is_unspaced(word: str) -> bool:
     return not word.isascii() and _UNSPACED.match(word) is not None
 
 
-def is_stop_word(word: str) -> bool:
-    """Whether a word, folded or only lower-cased, is an English stop word."""
-    return word in STOP_WORDS
-
-
 def stems(folded_words: Iterable[str]) -> list[str]:
     """The index terms of folded words that are no unspaced runs: English endings taken off those that can be English.
 

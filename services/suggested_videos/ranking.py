@@ -42,7 +42,7 @@ _SORTED_AT_ONCE = 2_000
 
 _FAR = 300
 _BESIDE = [1.0 + math.exp(-distance / 30.0) for distance in range(_FAR + 1)]
-"""What a liked video counts for another one by how many likes the same person gave between them: twice beside it, once far from it."""
+"""What a video counts for another one by how many places apart the same person rated them, ratings below 3 left out: twice beside it, once far away."""
 
 
 class History(NamedTuple):

@@ -27,7 +27,7 @@ from services.suggested_videos.ranked_list import MAX_LISTED
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import STATEMENTS, SuggestedVideosRepository
 
-_FIRST, _LAST = -(2**63), 2**63 - 1
+_FIRST = -(2**63)
 _AT_ONCE = 4
 _HELP = """The work can be shared: `--part 1/8` to `--part 8/8`, started at once on as many machines or cores, each walk an eighth of the token
 ring, that is every part of the cluster's data once."""

@@ -53,7 +53,7 @@ class RelatedLists:
         return made._replace(video_ids=video_ids, sources=[video.video_id], source_ratings=ratings)
 
     async def quick(self, video: DescribedRow, ratings: int, rarities: Rarities) -> RankedList:
-        """A list by content alone, a tenth of the work."""
+        """A list by content alone, a fraction of the work."""
         about = content_of(video.user_id, video.name, video.tags, video.description)
         alike = await of_like_content(self._repository, rarities, about, {video.video_id}, QUICK)
         rows = await self._repository.contents(alike.video_ids)
