@@ -45,7 +45,8 @@ class PlannedQuery(NamedTuple):
     @property
     def required(self) -> list[int]:
         """The numbers of the groups that every result must match: those of quoted words."""
-        return [number for number, word in enumerate(self.query.words) if word.quoted]
+        quoted = [*(word.quoted for word in self.query.words), *(sign.quoted for sign in self.query.signs)]
+        return [number for number, is_quoted in enumerate(quoted) if is_quoted]
 
 
 class QueryPlanner:

@@ -35,10 +35,11 @@ class QueryWord(NamedTuple):
 
 
 class SignWord(NamedTuple):
-    """A word with signs that a query asks for, such as `node.js`, and the plain words in it."""
+    """A word with signs that a query asks for, such as `node.js`, the plain words in it, and whether it must stand as typed."""
 
     term: str
     parts: Words
+    quoted: bool
 
 
 class Query(NamedTuple):
@@ -70,8 +71,9 @@ def parse(text: str) -> Query:
     rest = " ".join([rest, *(phrase for phrase in phrases if not folded(phrase))])
     if not folded(rest) and not list(sign_words(rest)) and not any(map(folded, phrases)):
         rest, excluded = f"{rest} {' '.join(excluded)}", []
-    signs = _sign_words(rest)
-    plain = _without(folded(rest), (part for sign in signs for part in sign.parts))
+    quoted_signs = [sign for phrase in phrases if folded(phrase) for sign in _sign_words(phrase, quoted=True)]
+    signs = tuple([*_sign_words(rest, quoted=False), *quoted_signs][:MAX_SIGN_WORDS])
+    plain = _without(folded(rest), (part for sign in signs if not sign.quoted for part in sign.parts))
     typed = words(rest)
     ends_with_word = typed and text.rstrip().lower().endswith(typed[-1])
     kept_phrases = tuple(filter(None, (tuple(folded(phrase)) for phrase in phrases)))[:MAX_PHRASES]
@@ -99,9 +101,10 @@ def _query_words(plain: list[str], quoted: list[str], has_signs: bool) -> tuple[
     return tuple(found.values())[:MAX_WORDS]
 
 
-def _sign_words(text: str) -> tuple[SignWord, ...]:
-    found = (SignWord(term, tuple(folded(term))) for term in dict.fromkeys(sign_words(text)) if len(term) <= MAX_TERM)
-    return tuple(islice((sign for sign in found if len(sign.parts) <= MAX_PARTS), MAX_SIGN_WORDS))
+def _sign_words(text: str, *, quoted: bool) -> list[SignWord]:
+    short = (term for term in dict.fromkeys(sign_words(text)) if len(term) <= MAX_TERM)
+    found = (SignWord(term, tuple(folded(term)), quoted) for term in short)
+    return list(islice((sign for sign in found if len(sign.parts) <= MAX_PARTS), MAX_SIGN_WORDS))
 
 
 def _excluded_words(excluded: Iterable[str]) -> Iterator[Words]:

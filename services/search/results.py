@@ -79,9 +79,13 @@ def _still_matches(row: VideoRow, candidate: Candidate) -> bool:
 
 def _is_wanted(row: VideoRow, planned: PlannedQuery) -> bool:
     """Whether a row has each of the phrases, and none of what is excluded."""
-    texts = [folded(text) for text in _texts(row)] if planned.query.phrases or planned.query.excluded else []
-    return all(any(contains_run(text, phrase) for text in texts) for phrase in planned.query.phrases) and not any(
-        _has_excluded(row, texts, words) for words in planned.query.excluded
+    query = planned.query
+    signs = [sign.term for sign in query.signs if sign.quoted]
+    texts = [folded(text) for text in _texts(row)] if query.phrases or query.excluded else []
+    return (
+        all(any(contains_run(text, phrase) for text in texts) for phrase in query.phrases)
+        and all(any(sign in sign_words(text) for text in _texts(row)) for sign in signs)
+        and not any(_has_excluded(row, texts, words) for words in query.excluded)
     )
 
 

@@ -51,9 +51,11 @@ class Weights:
         return tuple(alternatives[:MAX_ALTERNATIVES]) or (Alternative((word.term,), 0, STANDS_FOR_IT),)
 
     def group_of_signs(self, sign: SignWord) -> Group:
-        """What stands for a word with signs: itself, its parts written as one, and below these its parts."""
+        """What stands for a word with signs: itself, its parts written as one, and below these its parts. In quotes only itself."""
         own, parts = self.frequency((sign.term,)), tuple(dict.fromkeys(map(stem, sign.parts)))
         alternatives = [self._alternative((sign.term,), self.rarity(own) if own else 0.0, STANDS_FOR_IT)]
+        if sign.quoted:
+            return tuple(alternatives)
         for term in joined(sign.parts) if len(sign.parts) == len(parts) == 2 else ():
             if together := self.frequency((term,)):
                 weight = self.rarity(own or together) * LESS_FREQUENT

@@ -225,6 +225,15 @@ async def test_a_phrase_stands_as_it_is(tables: WordTables, stub: "SearchService
     assert len(await names(stub, '"police', size)) == 5
 
 
+async def test_signs_in_quotes_must_stand_as_they_are(tables: WordTables, stub: "SearchServiceAsyncStub") -> None:
+    for name in ("Learn C# today", "Learn C today", "C++", "Node JS", "Node.js", "nodejs"):
+        tables.submit(a_video(name))
+    assert await names(stub, '"c#"') == ["Learn C# today"]
+    assert await names(stub, '"learn c#"') == ["Learn C# today"]
+    assert await names(stub, '"node.js"') == ["Node.js"]
+    assert set(await names(stub, "node.js", 1)) == {"Node JS", "Node.js", "nodejs"}
+
+
 async def test_a_phrase_is_looked_for_in_a_bounded_number_of_rows(
     tables: WordTables, stub: "SearchServiceAsyncStub"
 ) -> None:
