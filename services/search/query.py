@@ -8,7 +8,6 @@ more for the words of its first results. docs/search-and-suggestions.md has the 
 import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from grpc_discovery import InvalidArgument
 from language.compounds import joined
@@ -17,8 +16,9 @@ from services.search import feedback
 from services.search.guesses import Terms, can_be_completed, guesses, split
 from services.search.plan import MAX_ROWS_WHEN_MEANT, MILLION, Plan, rows_of_a_word
 from services.search.query_text import Query, QueryWord, SignWord, parse
-from services.search.ranking import ranked
+from services.search.ranking import PlannedQuery
 from services.search.repository import Posting, SearchRepository
+from services.search.results import results
 from services.search.statistics import Statistics, statistics_sample
 from services.search.weights import PostingLists, Weights, video_ids
 
@@ -33,20 +33,6 @@ MAX_SPLIT_VIDEOS = 50
 """A word that more videos have is not looked up split as well, and in a question only one that none has."""
 
 MAX_JOINED, MAX_GUESSES, MAX_GUESSES_IN_ALL = 8, 24, 40
-
-
-class PlannedQuery(NamedTuple):
-    """A query, its plan, and the postings that the plan is applied to; of excluded words those, too."""
-
-    query: Query
-    plan: Plan
-    postings: PostingLists
-
-    @property
-    def required(self) -> list[int]:
-        """The numbers of the groups that every result must match: those of quoted words."""
-        quoted = [*(word.quoted for word in self.query.words), *(sign.quoted for sign in self.query.signs)]
-        return [number for number, is_quoted in enumerate(quoted) if is_quoted]
 
 
 class QueryPlanner:
@@ -92,15 +78,10 @@ class QueryPlanner:
     async def _with_feedback(self, planned: PlannedQuery, statistics: Statistics) -> PlannedQuery:
         """The same query, asked with the words that its first results share."""
         query, plan, postings = planned
-        first = (await ranked(plan, postings, planned.required)).candidates(0, feedback.FIRST_RESULTS)
-        rows = await self._repository.videos([candidate.key.video_id for candidate in first])
-        scored = [
-            (rows[candidate.key.video_id], candidate.key.score / MILLION)
-            for candidate in first
-            if candidate.key.video_id in rows
-        ]
-        if not scored:
+        first = await results(self._repository, planned, feedback.FIRST_RESULTS, None)
+        if not first:
             return planned
+        scored = [(result.row, result.key.score / MILLION) for result in first]
         shared = await feedback.shared_terms(scored, set(plan.terms), Weights(postings, statistics, plan.rows))
         more = await self._read([term for term, _ in shared], feedback.ROWS)
         of_question = sum(max(alternative.weight for alternative in group) for group in plan.groups)

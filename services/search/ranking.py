@@ -8,6 +8,7 @@ from common.database import IdText
 from common.time_slices import checkpoint
 from language.scoring import ONCE_IN_NAME, scorer
 from services.search.plan import BELOW, MAX_FEEDBACK_TERMS, MAX_GROUPS, MAX_WEIGHT, Group, Plan
+from services.search.query_text import Query
 from services.search.repository import Posting
 from services.search.weights import PostingLists
 
@@ -18,6 +19,20 @@ SOME_WORDS, ALL_BUT_MEANT, ALL_WORDS, ALL_IN_NAME = range(4)
 """The tiers: videos with some words of the query; with all, where other words may be meant by some; with all as typed; with all in the name."""
 
 _SCORED_AT_ONCE = 512
+
+
+class PlannedQuery(NamedTuple):
+    """A query, its plan, and the postings that the plan is applied to; of excluded words those, too."""
+
+    query: Query
+    plan: Plan
+    postings: PostingLists
+
+    @property
+    def required(self) -> list[int]:
+        """The numbers of the groups that every result must match: those of quoted words."""
+        quoted = [*(word.quoted for word in self.query.words), *(sign.quoted for sign in self.query.signs)]
+        return [number for number, is_quoted in enumerate(quoted) if is_quoted]
 
 
 class ResultKey(NamedTuple):

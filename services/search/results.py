@@ -12,9 +12,8 @@ from common.timestamps import to_ms
 from language.compounds import joined
 from language.signs import sign_words
 from language.text import contains_run, folded, holds_any, is_unspaced, stem
-from services.search.query import PlannedQuery
 from services.search.query_text import Words
-from services.search.ranking import Candidate, Match, ResultKey, ranked
+from services.search.ranking import Candidate, Match, PlannedQuery, ResultKey, ranked
 from services.search.repository import SearchRepository, VideoRow
 
 _SPARE_ROWS = 3

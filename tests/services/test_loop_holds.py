@@ -15,8 +15,8 @@ from grpc_discovery.serving.deadlines import finish_shielded
 from grpc_discovery.serving.loop_monitor import LoopMonitor
 from language.scoring import TYPICAL, Counts
 from services.search.plan import MAX_TERMS_IN_ALL, STANDS_FOR_IT, Alternative, Plan
-from services.search.query import PlannedQuery
 from services.search.query_text import parse
+from services.search.ranking import PlannedQuery
 from services.search.repository import NamedRow, Posting, SampleRow, TermRow, VideoRow
 from services.search.results import results
 from services.search.statistics import estimated

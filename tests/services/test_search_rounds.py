@@ -74,6 +74,19 @@ async def test_a_question_costs_two_rounds_more_and_a_shorter_query_none() -> No
     assert tables.rounds == 1 + 2
 
 
+async def test_only_results_of_a_question_say_what_it_is_about() -> None:
+    tables: Any = WordTables()
+    for number in range(5):
+        tables.submit(a_video(f"gardening {number}", description="roses and herbs grow in spring"))
+        tables.submit(a_video(f"windmills {number}", description="roses and tulips grow in spring"))
+    planner = QueryPlanner(tables)
+    everything = dict((await planner.plan("do roses grow big in spring")).plan.feedback)
+    assert {"garden", "windmil"} <= everything.keys()
+    without = dict((await planner.plan("do roses grow big in spring -tulips")).plan.feedback)
+    assert "garden" in without
+    assert "windmil" not in without
+
+
 async def test_statistics_are_made_whole_whoever_begins_them() -> None:
     class Slow(WordTables):
         async def sample(self, limit: int) -> list[SampleRow]:
