@@ -1,7 +1,7 @@
 """Joined and split words: `micro services` and `microservices` are the same to those who look for them.
 
-joined(["micro", "services", "in", "java"])  -> ["microservic"]
-split_in_two("microservices")                      -> [..., ("micro", "services"), ...]
+Of `micro services in java` the neighbours `micro` and `services` are joined to the term `microservic`; `microservices` can be split into `micro`
+and `services`, and in other ways that are no words.
 """
 
 from collections.abc import Iterable, Iterator

@@ -34,7 +34,9 @@ MAX_TERM_CHARACTERS = 40
 async def shared_terms(
     first: Sequence[tuple[VideoRow, float]], asked: Collection[str], weights: Weights
 ) -> list[tuple[str, float]]:
-    """The terms that say most of what the first results (each with its score) are about, without those asked for; with the share of each."""
+    """The terms that say most of what the first results (each with its score) are about, without those asked for; with how much
+    each says: its share of these results times its rarity.
+    """
     shares: dict[str, float] = {}
     results_with: dict[str, int] = {}
     total = sum(score for _, score in first) or 1.0

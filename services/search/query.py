@@ -47,8 +47,10 @@ class QueryPlanner:
         query = parse(text)
         neighbours = _joined_neighbours(query)
         rows = rows_of_a_word(len(query.words) + len(query.signs))
-        beside = [*neighbours, *_terms_of_signs(query.signs), *_excluded_terms(query)]
-        postings = await self._read([word.term for word in query.words], rows, beside)
+        of_words = [word.term for word in query.words]
+        postings = await self._read(
+            [*of_words, *neighbours, *_terms_of_signs(query.signs), *query.excluded_terms], rows
+        )
         statistics = await self._statistics.latest()
         meant = await self._meant(query, postings, statistics)
         if meant:
@@ -70,7 +72,7 @@ class QueryPlanner:
         if len(plan.groups) != len(query.words) + len(query.signs):
             raise InvalidArgument({"paging_state": "is not one that this list gave out"})
         postings, more = await asyncio.gather(
-            self._read(plan.terms, plan.rows, _excluded_terms(query)),
+            self._read([*plan.terms, *query.excluded_terms], plan.rows),
             self._read([term for term, _ in plan.feedback], feedback.ROWS),
         )
         return PlannedQuery(query, plan, {**postings, **more})
@@ -88,8 +90,8 @@ class QueryPlanner:
         terms_with_weights = feedback.weighted(shared, Weights(more, statistics, feedback.ROWS), of_question)
         return PlannedQuery(query, plan._replace(feedback=terms_with_weights), {**postings, **more})
 
-    async def _read(self, of_words: Sequence[str], rows: int, beside: Iterable[str] = ()) -> dict[str, list[Posting]]:
-        wanted = list(dict.fromkeys([*of_words, *beside]))
+    async def _read(self, of_terms: Iterable[str], rows: int) -> dict[str, list[Posting]]:
+        wanted = list(dict.fromkeys(of_terms))
         return dict(zip(wanted, await self._repository.postings(wanted, rows), strict=True))
 
     async def _meant(self, query: Query, postings: PostingLists, statistics: Statistics) -> dict[str, list[Terms]]:
@@ -136,11 +138,6 @@ def _joined_neighbours(query: Query) -> dict[str, tuple[str, ...]]:
 
 def _terms_of_signs(signs: Sequence[SignWord]) -> list[str]:
     return [term for sign in signs for term in (sign.term, *map(stem, sign.parts), *joined(sign.parts))]
-
-
-def _excluded_terms(query: Query) -> list[str]:
-    """The terms whose postings tell of videos that have an excluded word; where several words are excluded as they stand, only rows do."""
-    return [stem(words[0]) for words in query.excluded if len(words) == 1]
 
 
 def _known_parts(word: str, statistics: Statistics) -> list[Terms]:

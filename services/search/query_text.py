@@ -1,6 +1,6 @@
 """What somebody typed, taken apart: words, words with signs, phrases in quotes, and what a minus excludes.
 
-cassandra "data model" c# -kubernetes
+Such as `cassandra "data model" c# -kubernetes`: a word, a phrase, a word with signs and an excluded word.
 """
 
 import re
@@ -54,6 +54,11 @@ class Query(NamedTuple):
     """Words that a result must not have; several as they stand side by side. One with signs stands alone."""
     unfinished: str
     """The last word of a query that ends with it, in lower case, accents kept; '' where something follows the word."""
+
+    @property
+    def excluded_terms(self) -> list[str]:
+        """The terms of excluded words that stand alone: their postings tell of videos to leave out. Of several as they stand, only rows do."""
+        return [stem(words[0]) for words in self.excluded if len(words) == 1]
 
 
 def parse(text: str) -> Query:

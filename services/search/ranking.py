@@ -128,14 +128,6 @@ async def _best_matches(
     """The best match of each video for one word: those that stand below others count where no other is."""
     best: dict[IdText, _Match] = {}
     for terms, weight, standing in sorted(group, key=lambda each: each.standing):
-        if len(terms) == 1 and not best:
-            await checkpoint()
-            best = {
-                video_id: (round(weight * score(counts)), counts >= ONCE_IN_NAME, standing, terms)
-                for video_id, added_ms, counts, _ in postings[terms[0]]
-                if added_ms == newest[video_id][1]
-            }
-            continue
         matched = await _scores(postings[terms[0]], newest, score)
         for term in terms[1:]:
             other = await _scores(postings[term], newest, score)

@@ -58,8 +58,8 @@ async def results(
 
 def _excluded_submissions(planned: PlannedQuery) -> set[tuple[str, int]]:
     """The submissions, each by its id and date, whose postings tell that they have an excluded word."""
-    terms = (stem(words[0]) for words in planned.query.excluded if len(words) == 1)
-    return {(posting.video_id, posting.added_ms) for term in terms for posting in planned.postings.get(term, ())}
+    lists = (planned.postings[term] for term in planned.query.excluded_terms)
+    return {(posting.video_id, posting.added_ms) for postings in lists for posting in postings}
 
 
 def _still_matches(row: VideoRow, candidate: Candidate) -> bool:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from common.database import Database, Select, Write, wait_for_database
+from common.ring_sample import RING_START
 from common.settings import Settings
 from common.timestamps import now
 from grpc_discovery import logs, open_registry
@@ -27,7 +28,6 @@ from services.suggested_videos.ranked_list import MAX_LISTED
 from services.suggested_videos.recommender import Recommender
 from services.suggested_videos.repository import STATEMENTS, SuggestedVideosRepository
 
-_FIRST = -(2**63)
 _AT_ONCE = 4
 _HELP = """The work can be shared: `--part 1/8` to `--part 8/8`, started at once on as many machines or cores, each walk an eighth of the token
 ring, that is every part of the cluster's data once."""
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> None:
 def ring_part(number: int, of: int) -> tuple[int, int]:
     """The first and the last token of the `number`th of `of` parts of the ring; together the parts are the whole ring, none twice."""
     width = 2**64
-    return _FIRST + width * (number - 1) // of, _FIRST + width * number // of - 1
+    return RING_START + width * (number - 1) // of, RING_START + width * number // of - 1
 
 
 async def _refresh(settings: Settings, first: int, last: int) -> None:
