@@ -101,6 +101,9 @@ SHARED_PORT = 8899
 PORTS = {CASSANDRA: 9042, WEB: 3000} | {name: known.port for name, known in SERVICES.items()}
 """The port of each name that may be looked for where a setting gives none."""
 
+TRACE_KEY = "killrvideo-trace"
+"""The metadata with which callers ask what their call did (`killrvideo-trace: 1`), and under which they are told."""
+
 REGISTRY_ROOT = "/killrvideo/services"
 """Where the entries lie in etcd."""
 

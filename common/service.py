@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from common.catalogue import SHARED_PORT, KnownService
+from common.catalogue import SHARED_PORT, TRACE_KEY, KnownService
 from common.cautions import warn_of_surroundings
 from common.database import Database, Statement, wait_for_database
 from common.settings import Settings
@@ -76,7 +76,7 @@ def run(*services: Service) -> None:
 def compose(services: Sequence[Service], settings: Settings) -> Application:
     """The application of a process that hosts `services`, ready to run."""
     default_port = services[0].known.port if len(services) == 1 else SHARED_PORT
-    application = Application("killrvideo", settings, default_port=default_port)
+    application = Application("killrvideo", settings, default_port=default_port, trace_key=TRACE_KEY)
     statements = [statement for service in services for statement in service.statements]
     cassandra = CassandraSession(settings, statements, lambda: application.registry)
     for service in services:

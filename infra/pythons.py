@@ -20,7 +20,7 @@ from infra.progress import say
 from infra.setup import LIBRARY
 
 VERSIONS = ("3.11", "3.12", "3.13")
-EXTRAS = "etcd-v2,dns,reflection,cli,uvloop"
+EXTRAS = "etcd-v2,dns,reflection,cli,uvloop,telemetry"
 # What the library's tests need beside the library. pip is not among the pinned: it is the one that this environment has.
 TESTS_NEED = (
     "build",

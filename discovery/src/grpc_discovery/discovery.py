@@ -23,6 +23,7 @@ from grpc_discovery.loop_thread import LoopThread
 from grpc_discovery.registry.factory import OpeningRegistry
 from grpc_discovery.registry.interface import Registry
 from grpc_discovery.settings import Settings
+from grpc_discovery.telemetry.switch import caller_methods
 
 _OPTIONS: list[tuple[str, int]] = [
     # Servers may answer with more than the four megabytes that gRPC takes by itself.
@@ -51,6 +52,7 @@ class Discovery:
     def __init__(self, settings: Settings, *, registry: Registry | None = None) -> None:
         """`registry`, if given, is used and left open; otherwise the one of the settings is opened. Raises OSError for TLS files that cannot be read."""
         self.settings, self._given = settings, registry
+        self._observed = caller_methods(settings)
         self._credentials = settings.caller.tls.channel_credentials()
         self._cache = InstanceCache(settings.caller.cache)
         self._registry: Registry | None = None
@@ -87,7 +89,7 @@ class Discovery:
         open_channel = partial(self.open_channel, interceptors=interceptors, compression=compression)
         pool = Pool(self._resolver(name), name, open_channel, self.settings.caller.max_endpoints)
         self._pools = [pool, *(each for each in self._pools if not each.is_closed)]
-        channel = BalancedChannel(pool, self.settings.caller)
+        channel = BalancedChannel(pool, self.settings.caller, self._observed)
         if is_shared:
             self._channels[name] = channel
         return channel

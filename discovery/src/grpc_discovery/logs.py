@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from grpc_discovery.addresses import printable
+from grpc_discovery.telemetry.spans import current
 
 # They tell of each lost connection and each retry, over and over. What matters of it the library says itself, once.
-_NOISY_LIBRARIES = ("etcd", "urllib3", "grpc")
+_NOISY_LIBRARIES = ("etcd", "urllib3", "grpc", "opentelemetry", "requests")
 
 
 class TextFormatter(logging.Formatter):
@@ -24,8 +25,10 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line without the trace of an exception, which follows it."""
-        return printable(super().formatMessage(record))
+        """The line without the trace of an exception, which follows it; with the beginnings of the ids of the call that is worked on."""
+        at = current()
+        ids = f" [trace {at.trace_id >> 96:08x} span {at.span_id >> 32:08x}]" if at else ""
+        return printable(super().formatMessage(record)) + ids
 
     def formatException(self, ei: Any) -> str:
         """The trace in its own lines, each escaped: the text of an exception may come from outside, too."""
@@ -36,10 +39,12 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line, for machines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON: time (ISO 8601, UTC), level, logger, message, and the trace of an exception."""
+        """The record as JSON: time (ISO 8601, UTC), level, logger, message, ids of the trace and of the span, and the trace of an exception."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         level, message = record.levelname.lower(), record.getMessage()
         line = {"time": time, "level": level, "logger": record.name, "message": message}
+        if at := current():
+            line |= {"trace_id": f"{at.trace_id:032x}", "span_id": f"{at.span_id:016x}"}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -7,6 +7,7 @@ database in the same second, from all coming at once.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
@@ -18,6 +19,7 @@ from grpc_discovery.registry.factory import OpeningRegistry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from grpc_discovery.settings import Settings
 from grpc_discovery.tasks import cancel_and_wait
+from grpc_discovery.telemetry import tallies
 
 # How long a lost entry waits before the next try: between these, so that all are back within 5 s of etcd's return.
 _RETRY_SECONDS = (0.3, 2.0)
@@ -51,7 +53,7 @@ class Registration:
 
     def __init__(self, registry: Registry, name: str, instance: str, address: str, ttl: float) -> None:
         """`name` in the registry, `address` as `host:port`, `ttl` in seconds. Raises ValueError for names or addresses that cannot be any."""
-        self.state = State.WAITING
+        self.state, self._since = State.WAITING, time.monotonic()
         self.name, self.instance = check_service_name(name), check_instance_name(instance)
         self.address = str(parse_dialable(address))
         self._task: asyncio.Task[None] | None = None
@@ -64,6 +66,12 @@ class Registration:
         self._ever_advertised = False
         # What was logged since the entry was lost: each reason once.
         self._told: set[str] = set()
+        tallies.LIVING.add(self)
+
+    @property
+    def age(self) -> float:
+        """For how many seconds it has been in its state."""
+        return time.monotonic() - self._since
 
     def set_serving(self, serving: bool) -> None:
         """Tell whether the instance can serve; the loop acts on a change soon."""
@@ -96,7 +104,7 @@ class Registration:
             # A fault of ours, which must not keep the process from stopping in order.
             _log.exception("withdrawing %s failed", self._path)
         finally:
-            self.state = State.WITHDRAWN
+            self._become(State.WITHDRAWN)
             await cancel_and_wait([self._task])
 
     async def _run(self) -> None:
@@ -122,9 +130,10 @@ class Registration:
                 await self._registry.withdraw(*self._entry)
                 self._written = False
                 _log.info("withdrawn until it can serve again: %s", self._path)
-            self.state = State.WAITING
+            self._become(State.WAITING)
             return None
         except RegistryUnavailable as error:
+            tallies.REGISTRATION_FAILURES[self.name] += 1
             self._lost(str(error))
         except Exception:
             # A fault of ours: it must be seen, and must not end the loop, which nobody would start again.
@@ -147,7 +156,8 @@ class Registration:
             await self._registry.advertise(*self._entry, self._ttl)
         if self.state is not State.ADVERTISED:
             _log.info("advertised as %s at %s", self._path, self.address)
-        self.state, self._ever_advertised = State.ADVERTISED, True
+        self._ever_advertised = True
+        self._become(State.ADVERTISED)
         self._told.clear()
 
     def _lost(self, reason: str) -> None:
@@ -157,7 +167,11 @@ class Registration:
             self._told.add(reason)
             what = "no longer advertised" if self._ever_advertised else "not advertised yet"
             _log.warning("%s: %s: %s", what, self._path, reason)
-        self.state = State.LOST
+        self._become(State.LOST)
+
+    def _become(self, state: State) -> None:
+        if state is not self.state:
+            self.state, self._since = state, time.monotonic()
 
 
 @asynccontextmanager

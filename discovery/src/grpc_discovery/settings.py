@@ -234,6 +234,21 @@ class ServingSettings(Section):
     """Offer server reflection, so that tools can list and make calls."""
 
 
+class TelemetrySettings(Section):
+    """What can be seen of a process from outside: metrics and traces."""
+
+    metrics_port: int | None = setting("METRICS_PORT", None, ge=0, le=65_535)
+    """Port of /metrics and /summary, over HTTP. Default: the one that the server listens on, plus 1,000. 0: none, and nothing is measured."""
+    metrics_host: str = setting("METRICS_HOST", "127.0.0.1")
+    """Address that /metrics and /summary are bound to."""
+    trace_ratio: float = setting("TRACE_RATIO", 0.01, ge=0, le=1)
+    """Share of the calls that are traced, of those whose caller has not decided it; they are sent where OTEL_EXPORTER_OTLP_ENDPOINT says."""
+    trace_to_callers: bool | None = setting("TRACE_TO_CALLERS", None)
+    """Whether callers who ask for it are told what their call did, statement by statement. Default: only where the server listens on loopback."""
+
+    _host_is_one = field_validator("metrics_host")(parse_host)
+
+
 class LogSettings(Section):
     """What is logged."""
 
@@ -260,4 +275,5 @@ class Settings(EnvironmentSettings):
     registry: RegistrySettings = RegistrySettings()
     caller: CallerSettings = CallerSettings()
     serving: ServingSettings = ServingSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     logs: LogSettings = LogSettings()

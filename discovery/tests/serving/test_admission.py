@@ -36,7 +36,7 @@ class Laborious(GreeterServicer):
 @pytest.fixture
 async def greeting() -> AsyncIterator[Any]:
     """A call to a server whose queue is watched: its status."""
-    server, interceptor = new_server(Settings(), "greeter")
+    server, interceptor = new_server(Settings(), "greeter", None)
     add_GreeterServicer_to_server(Laborious(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     with interceptor.queue.socket(server, only_probe=False) as address:
@@ -76,7 +76,7 @@ async def test_a_burst_is_worked_off_however_long_it_takes(greeting: Any) -> Non
 
 
 async def test_the_probes_socket_takes_no_calls_where_calls_need_tls() -> None:
-    server, interceptor = new_server(Settings(), "greeter")
+    server, interceptor = new_server(Settings(), "greeter", None)
     add_GreeterServicer_to_server(Laborious(), server)
     with interceptor.queue.socket(server, only_probe=True) as address:
         assert address

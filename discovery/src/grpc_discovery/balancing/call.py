@@ -16,6 +16,9 @@ from grpc import aio
 
 from grpc_discovery.balancing.endpoint import Ejection, Endpoint
 from grpc_discovery.balancing.pool import Pool
+from grpc_discovery.telemetry import tallies
+from grpc_discovery.telemetry.calls import CallerMethod
+from grpc_discovery.telemetry.spans import Span, TraceContext
 
 Seconds = float | None
 Begin = Callable[[Endpoint, Seconds], Any]
@@ -37,6 +40,8 @@ def is_worth_repeating(error: aio.AioRpcError) -> bool:
 class Call(aio.Call):
     """What all kinds share: the task that finds an instance, and what is known of the call afterwards."""
 
+    _ends_with_its_response = False
+
     def __init__(self, pool: Pool, begin: Begin, idempotent: bool, timeout: Seconds, patience: Seconds) -> None:
         """`timeout` is the call's, in seconds. Without one it waits `patience` seconds for an instance where it has none. None: no end."""
         self._pool, self._begin, self._idempotent, self._patience = pool, begin, idempotent, patience
@@ -46,7 +51,26 @@ class Call(aio.Call):
         self._error: aio.AioRpcError | None = None
         # A call is committed once the caller has seen something of its attempt; then no other attempt may replace it.
         self._cancelled = self._is_rerouted = self._was_moved = self._is_committed = False
+        self._span: Span | None = None
         self._task = asyncio.create_task(self._run())
+
+    def observe(self, method: CallerMethod, trace: TraceContext | None) -> None:
+        """Tell `method` of the end of this call, and what happens meanwhile to its span, if it has one."""
+        self._span = trace if isinstance(trace, Span) else None
+        began = time.perf_counter()
+
+        async def tell_late() -> None:
+            method.end(trace, (await self.code()).name, time.perf_counter() - began)
+
+        def tell(_: object) -> None:
+            if self._error is not None:
+                method.end(trace, self._error.code().name, time.perf_counter() - began)
+            elif self._ends_with_its_response and not self._cancelled:
+                method.end(trace, "OK", time.perf_counter() - began)
+            else:
+                self._telling = asyncio.create_task(tell_late())
+
+        self.add_done_callback(tell)
 
     async def _run(self) -> Any:
         """Make attempts until one is the call. Returns what it began with, or None with `_error` set."""
@@ -54,16 +78,23 @@ class Call(aio.Call):
         tried: list[Endpoint] = []
         try:
             while endpoint := await self._choose(tried):
+                if self._span:
+                    _note_attempt(self._span, endpoint, len(tried) + 1)
                 try:
                     return await self._try(endpoint)
                 except aio.AioRpcError as error:
                     self._error = error
+                    if self._span:
+                        self._span.add_event("attempt failed", server=endpoint.address, status=error.code().name)
                     if not await self._goes_elsewhere(endpoint, error):
                         break
                 except asyncio.CancelledError:
                     if not self._is_rerouted or self._task.cancelling():
                         raise
                     self._is_rerouted = False
+                    if self._span:
+                        self._span.add_event("rerouted", server=endpoint.address)
+                tallies.RETRIES[self._pool.name] += 1
                 if endpoint in tried:
                     await asyncio.sleep(random.uniform(0.01, 0.05))
                 tried.append(endpoint)
@@ -114,6 +145,8 @@ class Call(aio.Call):
             return True
         if endpoint.record_failure(error, time.monotonic() - self._began):
             self._pool.eject(endpoint, Ejection.FAILING)
+            if self._span and endpoint.ejected:
+                self._span.add_event("ejected", server=endpoint.address, reason=endpoint.ejected.value)
         if self._is_committed:
             return False
         if error.code() is not grpc.StatusCode.CANCELLED:
@@ -177,8 +210,15 @@ class Call(aio.Call):
         self._task.add_done_callback(look)
 
 
+def _note_attempt(span: Span, endpoint: Endpoint, number: int) -> None:
+    host, _, port = endpoint.address.rpartition(":")
+    span.attributes |= {"server.address": host.strip("[]"), "server.port": int(port), "grpc_discovery.attempts": number}
+
+
 class UnaryUnaryCall(Call, aio.UnaryUnaryCall[Any, Any]):
     """One request, one response."""
+
+    _ends_with_its_response = True
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._found().__await__()

@@ -1,6 +1,7 @@
 """What a generated stub takes for its channel: each call goes to an instance of the pool."""
 
 import os
+from collections.abc import Callable
 from functools import partialmethod
 from operator import methodcaller
 from typing import Any, Self
@@ -15,6 +16,9 @@ from grpc_discovery.balancing.endpoint import Endpoint
 from grpc_discovery.balancing.pool import Pool
 from grpc_discovery.loop_thread import refuse_after_fork
 from grpc_discovery.settings import CallerSettings
+from grpc_discovery.telemetry.calls import CallerMethod
+
+Observed = Callable[[str], CallerMethod] | None
 
 
 def is_idempotent(path: str) -> bool:
@@ -36,14 +40,16 @@ class Method:
         self._channel, self._kind = channel, kind
         self._open = methodcaller(opened_by, method, *codec, **codecs)
         self._idempotent = is_idempotent(method)
+        self._observed = channel.observed(method) if channel.observed else None
 
     def __call__(self, request: Any = None, timeout: float | None = None, metadata: Any = None, **options: Any) -> Any:
         """Make the call: `timeout` in seconds, `options` as gRPC has them. A stream of requests is an iterator, or None: it is written."""
         channel = self._channel
         refuse_after_fork(channel.process)
         request = options.pop("request_iterator", request)
-        if channel.metadata or metadata:
-            options["metadata"] = (*channel.metadata, *(metadata or ()))
+        trace = self._observed.begin() if self._observed else None
+        if channel.metadata or metadata or trace:
+            options["metadata"] = (*channel.metadata, *(trace.as_metadata() if trace else ()), *(metadata or ()))
         if timeout is None and self._kind is call.UnaryUnaryCall:
             timeout = channel.timeout
 
@@ -53,7 +59,10 @@ class Method:
             return endpoint.callables[self](request, timeout=left, **options)
 
         patience = None if options.get("wait_for_ready") else channel.timeout
-        return self._kind(channel.pool, begin, self._idempotent, timeout, patience)
+        made = self._kind(channel.pool, begin, self._idempotent, timeout, patience)
+        if self._observed:
+            made.observe(self._observed, trace)
+        return made
 
 
 class BalancedChannel(aio.Channel):
@@ -63,7 +72,9 @@ class BalancedChannel(aio.Channel):
     long for an instance to begin on, unless it is told to `wait_for_ready`.
     """
 
-    def __init__(self, pool: Pool, settings: CallerSettings) -> None:
+    def __init__(self, pool: Pool, settings: CallerSettings, observed: Observed = None) -> None:
+        """`observed` gives what measures and traces the calls of a method; None: neither."""
+        self.observed = observed
         self.pool, self.timeout, self.process = pool, settings.timeout, os.getpid()
         token = settings.token
         self.metadata = (("authorization", f"Bearer {token.get_secret_value()}"),) if token else ()

@@ -14,6 +14,7 @@ from grpc import aio
 from grpc_discovery.balancing.endpoint import Ejection, Endpoint, Health
 from grpc_discovery.balancing.resolver import Resolver
 from grpc_discovery.tasks import cancel_and_wait, keep_running
+from grpc_discovery.telemetry import tallies
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Pool:
         self._retiring: dict[asyncio.Task[None], Endpoint] = {}
         looking = keep_running(f"looking after {self.name}", self._look)
         self._looking = asyncio.create_task(looking, name=f"look after {self.name}")
+        tallies.LIVING.add(self)
         resolver.listeners.add(self.set_addresses)
         self.set_addresses(resolver.instances.values())
 
@@ -91,16 +93,23 @@ class Pool:
         """Send no calls to it for a while; never to more than half of the instances."""
         ejected = sum(each.ejected is not None for each in self.endpoints.values())
         if not endpoint.ejected and 2 * (1 + ejected) <= len(self.endpoints):
+            tallies.EJECTIONS[self.name, reason.value] += 1
             endpoint.eject(reason, self.budget.take)
 
     async def close(self) -> None:
         """Close all channels, also those of instances that have left; calls under way are cut off."""
         self.is_closed = True
+        tallies.LIVING.discard(self)
         self._resolver.listeners.discard(self.set_addresses)
         leaving = list(self._retiring.values())
         await cancel_and_wait([self._looking, *self._retiring])
         await asyncio.gather(*(endpoint.close() for endpoint in [*self.endpoints.values(), *leaving]))
         self._change.set()
+
+    @property
+    def ready(self) -> int:
+        """How many instances a call may go to now."""
+        return len(self._ready)
 
     @property
     def is_serving(self) -> bool:

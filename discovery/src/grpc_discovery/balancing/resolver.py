@@ -12,6 +12,7 @@ from grpc_discovery.addresses import parse_dialable, printable
 from grpc_discovery.registry.factory import OpeningRegistry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from grpc_discovery.tasks import cancel_and_wait, keep_running
+from grpc_discovery.telemetry import tallies
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +65,20 @@ class Resolver:
         self._empty_since: float | None = None
         self._asked_at = 0.0
         self._away = False
+        self._told_at = time.monotonic()
         self._refreshing: asyncio.Task[None] | None = None
         self._following = asyncio.create_task(keep_running(f"following {name}", self._follow), name=f"follow {name}")
+        tallies.LIVING.add(self)
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether the registry has answered, and is not away."""
+        return self.is_resolved.is_set() and not self._away
+
+    @property
+    def age(self) -> float:
+        """Seconds since the registry has last told of the service; before it has for the first time, since the beginning."""
+        return time.monotonic() - self._told_at
 
     def refresh_soon(self) -> None:
         """An instance is not where the list says: ask the registry, if that was not done within the last second and the watch has begun."""
@@ -81,6 +94,7 @@ class Resolver:
         return f"the registry gives no answer: {problem or 'nothing has come yet'}"
 
     async def close(self) -> None:
+        tallies.LIVING.discard(self)
         await cancel_and_wait([self._following, self._refreshing])
 
     async def _follow(self) -> None:
@@ -109,7 +123,7 @@ class Resolver:
             _log.exception("looking up %s failed", self.name)
 
     def _take(self, listed: Mapping[str, str]) -> None:
-        self._asked_at = now = time.monotonic()
+        self._asked_at = self._told_at = now = time.monotonic()
         instances = self._dialable(listed)
         if instances:
             self._empty_since = None

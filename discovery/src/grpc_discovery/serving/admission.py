@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager
+from math import inf
 
 from grpc import StatusCode, aio
 
@@ -40,6 +41,8 @@ class AdmissionQueue:
         """Whether calls that come by the probe's socket are refused: with TLS, which that socket does not have."""
         self._probes: deque[tuple[float, int]] = deque()
         self._probe_fails = False
+        # What the last probe that came through has waited, and when that was.
+        self._last_delay, self._measured_at = 0.0, -inf
 
     @property
     def is_too_long(self) -> bool:
@@ -48,6 +51,13 @@ class AdmissionQueue:
             return False
         since, taken = self._probes[0]
         return self.taken - taken > MAX_BURST_CALLS and time.monotonic() - since > MAX_DELAY_SECONDS
+
+    @property
+    def delay(self) -> float:
+        """Seconds that calls wait now before this process sees them, as the probes tell; 0 where no calls come."""
+        now = time.monotonic()
+        last = self._last_delay if now - self._measured_at < 10 * _PROBE_EVERY_SECONDS else 0.0
+        return max(last, now - self._probes[0][0] if self._probes else 0.0)
 
     @contextmanager
     def socket(self, server: aio.Server, *, only_probe: bool) -> Iterator[str | None]:
@@ -91,4 +101,6 @@ class AdmissionQueue:
             elif failed and not self._probe_fails:
                 _log.info("overload is noticed again")
         finally:
-            self._probes.popleft()
+            sent, _ = self._probes.popleft()
+            self._measured_at = time.monotonic()
+            self._last_delay = self._measured_at - sent

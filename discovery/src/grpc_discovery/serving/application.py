@@ -23,7 +23,7 @@ from grpc_discovery.registry.factory import open_registry
 from grpc_discovery.registry.interface import Registry
 from grpc_discovery.serving.dependencies import Dependency, Follower
 from grpc_discovery.serving.handlers import check_servicer
-from grpc_discovery.serving.life import AddedService, Life, TaskEnded
+from grpc_discovery.serving.life import AddedService, Life, ProcessNames, TaskEnded
 from grpc_discovery.serving.loop_monitor import LoopMonitor
 from grpc_discovery.serving.server import PortTaken, refuse_taken_port
 from grpc_discovery.settings import Settings
@@ -44,17 +44,20 @@ class Application:
         domain: str | None = None,
         registry: Registry | None = None,
         default_port: int | None = None,
+        trace_key: str = "grpc-discovery-trace",
         quiet: Iterable[str] = (),
     ) -> None:
         """Configures nothing and opens nothing yet.
 
         `settings`: None reads them from the variables that begin with the name, as GREETER_ for `greeter`, when they are first needed.
         `domain`: the one of google.rpc.ErrorInfo in answers; the name if None. `registry`: one that is open, and that the caller closes; None
-        opens the one of the settings. `default_port`: where the settings name none. `quiet`: loggers heard only at the level debug.
+        opens the one of the settings. `default_port`: where the settings name none. `trace_key`: the metadata with which callers ask what
+        their call did, and are told. `quiet`: loggers heard only at the level debug.
         """
         self.name = name
         self._given_settings, self._given_registry, self._registry = settings, registry, registry
-        self._domain, self._default_port, self._quiet = domain or name, default_port, tuple(quiet)
+        self._names = ProcessNames(name, domain or name, trace_key)
+        self._default_port, self._quiet = default_port, tuple(quiet)
         self._services: list[AddedService] = []
         self._followers: dict[int, Follower] = {}
         self._is_program = False
@@ -145,7 +148,7 @@ class Application:
         if port is None:
             raise SettingsError(f"{self.settings.variable('LISTEN_PORT')} is not set, and the program names no port")
         refuse_taken_port(self.settings, port)
-        self._life = Life(self.settings, port, self._domain, self._services)
+        self._life = Life(self.settings, port, self._names, self._services)
         try:
             await self._life.run(self._open_registry, stop, freeze=self._is_program)
         finally:

@@ -7,6 +7,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from grpc_discovery.telemetry import tallies
+
 _ASK_EVERY_SECONDS = 0.5
 _ALIVE_SECONDS = 2.0
 _PAUSE_SECONDS = (0.3, 1.0)
@@ -39,6 +41,7 @@ class Follower:
         """Whether it could be used when it was asked last, or the time before."""
         # What was last told of; None if that failed, so that it is told again.
         self._told: bool | None = None
+        tallies.LIVING.add(self)
         self._missed = 0
         self._reason = ""
         self._probe: asyncio.Task[bool] | None = None

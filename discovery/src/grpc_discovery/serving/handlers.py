@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from math import inf
-from secrets import token_hex
 from typing import Any
 
 import grpc
@@ -24,6 +23,9 @@ from grpc_discovery.serving.deadlines import set_time_left
 from grpc_discovery.serving.loop_monitor import LoopMonitor
 from grpc_discovery.serving.statuses import InvalidArgument, PermissionDenied, ResourceExhausted, ServiceError
 from grpc_discovery.settings import Settings
+from grpc_discovery.telemetry import tallies
+from grpc_discovery.telemetry.calls import ServerCalls, with_told
+from grpc_discovery.telemetry.spans import current, new_root
 
 Coroutine = Callable[[Any, Any], Awaitable[Any]]
 """A coroutine function that takes a request, or an iterator of requests, and a context."""
@@ -45,7 +47,8 @@ _log = logging.getLogger(__name__)
 class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
     """Wraps every handler. `domain` is told in google.rpc.ErrorInfo: the one whose `reason`s these are."""
 
-    def __init__(self, settings: Settings, domain: str) -> None:
+    def __init__(self, settings: Settings, domain: str, observed: ServerCalls | None = None) -> None:
+        """`observed` measures and traces the calls; None: neither."""
         self.queue = AdmissionQueue()
         self.under_way = 0
         """Calls that are worked on now; a stream is one call from its begin to its end."""
@@ -53,8 +56,12 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         self._max_calls, self._slow_seconds = settings.serving.max_calls, settings.serving.slow_call
         self._max_request = settings.serving.max_request
         self._domain, self._log_all = domain, settings.logs.level == "debug"
+        self.shed_calls = 0
+        """Calls refused because of overload."""
         self._wrapped: dict[str, Any] = {}
         self._shed, self._last_shed_log = 0, -inf
+        self._observed = observed
+        tallies.LIVING.add(self)
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
@@ -84,6 +91,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
             call = self._only_guarded(handle, read)
         else:
             call = self._around(method, handle, read, is_stream=streams or handler.response_streaming)
+            call = self._observed.around(method, call) if self._observed else call
         return _KINDS[_kind_of(handler)](call, reader if streams else None, handler.response_serializer)
 
     def _around(
@@ -141,7 +149,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
                 _log.info("%s failed after %.0f ms: %s: %s", method, took_ms, error.status.name, error.message)
                 await self._abort(context, error)
             case _:
-                ref = token_hex(6)
+                ref = f"{(current() or new_root(False)).trace_id:032x}"
                 _log.error("%s failed after %.0f ms: INTERNAL, reference %s", method, took_ms, ref, exc_info=error)
                 told = ServiceError(f"Something went wrong here. The reference in the log is {ref}.")
                 await self._abort(context, told)
@@ -156,7 +164,8 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         else:
             detail.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=self._domain))
         status = status_pb2.Status(code=code_pb2.Code.Value(error.status.name), message=error.message, details=[detail])
-        trailing = (*(context.trailing_metadata() or ()), ("grpc-status-details-bin", status.SerializeToString()))
+        others = context.trailing_metadata() or ()
+        trailing = with_told((*others, ("grpc-status-details-bin", status.SerializeToString())))
         await context.abort(error.status, error.message, trailing)
 
     async def _refuse_by_socket(self, context: Any) -> None:
@@ -166,6 +175,7 @@ class Interceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
     def _count_shed(self) -> None:
         """Count a shed call, and log one line for many: a process that sheds calls has no time to write of each."""
         self._shed += 1
+        self.shed_calls += 1
         if time.monotonic() - self._last_shed_log >= _SHED_LOG_SECONDS:
             text = "more calls than this instance can work on: %d refused since the last such line, %d under way"
             _log.warning(text, self._shed, self.under_way)

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from grpc_discovery.addresses import Address
+from grpc_discovery.addresses import Address, is_loopback
 from grpc_discovery.registration import Registration
 from grpc_discovery.registry.interface import Registry
 from grpc_discovery.serving.deadlines import finish_shielded
@@ -26,6 +26,7 @@ from grpc_discovery.serving.loop_monitor import LoopMonitor
 from grpc_discovery.serving.server import advertised_address, bind, new_server
 from grpc_discovery.settings import Settings
 from grpc_discovery.tasks import cancel_and_wait, keep_running
+from grpc_discovery.telemetry.switch import metrics_sender, served, server_calls
 
 _FINISH_SHIELDED_SECONDS = 2.0
 
@@ -65,19 +66,31 @@ class AddedService:
         return made
 
 
+class ProcessNames(NamedTuple):
+    """By which names a process tells of itself."""
+
+    name: str
+    domain: str
+    """The one of google.rpc.ErrorInfo in answers."""
+    trace_key: str
+    """The metadata by which callers ask what their call did."""
+
+
 class Life:
     """What one life of a process needs to know, and its parts that are told of changes."""
 
-    def __init__(self, settings: Settings, port: int, domain: str, services: Sequence[AddedService]) -> None:
-        self._settings, self._port, self._domain, self._services = settings, port, domain, services
+    def __init__(self, settings: Settings, port: int, names: ProcessNames, services: Sequence[AddedService]) -> None:
+        self._settings, self._port, self._process, self._services = settings, port, names, services
         self._names = [settings.registry.name_of(service.full_name) for service in services]
         # Each dependency once, also where services share it.
         self._followers = list(dict.fromkeys(each for service in services for each in service.needs))
         self._address = str(advertised_address(settings, port))
+        self._instance = settings.advertise.instance or self._address
         self._health = ProcessHealth(service.full_name for service in services)
         self._registrations: list[Registration] = []
         self._task_ended = asyncio.Event()
         self._end = ""
+        self._endpoint: Any = None
         self.loop_monitor: LoopMonitor | None = None
         """How long the event loop was held; None before the server takes calls."""
 
@@ -89,6 +102,7 @@ class Life:
         `freeze`: take what was made until it serves out of the garbage collector's hands.
         """
         async with AsyncExitStack() as life:
+            await self._show(life)
             registry = await unless(stop, open_the_registry(life))
             if registry is None:
                 return
@@ -114,6 +128,14 @@ class Life:
         if self._end:
             raise TaskEnded(self._end)
 
+    async def _show(self, life: AsyncExitStack) -> None:
+        """Metrics over HTTP and to a collector, also while the process still waits, until it has stopped."""
+        self._endpoint = await life.enter_async_context(served(self._settings, self._port))
+        if self._endpoint:
+            self._keep_running(life, "look at the counters", self._endpoint.watch)
+        if send := metrics_sender(self._settings, self._process.name, self._instance):
+            self._keep_running(life, "send the metrics", send)
+
     async def _wait_and_make(self) -> list[Any]:
         """The servicers, made when all dependencies are ready."""
         async with asyncio.TaskGroup() as waiting:
@@ -124,7 +146,9 @@ class Life:
     @asynccontextmanager
     async def _serving(self, servicers: Sequence[Any]) -> AsyncIterator[None]:
         """A server that takes calls; on leaving, calls under way and shielded work are finished first."""
-        server, interceptor = new_server(self._settings, self._domain)
+        is_local, process = is_loopback(self._settings.listen.host), self._process
+        observed = server_calls(self._settings, process.name, self._instance, is_local, process.trace_key)
+        server, interceptor = new_server(self._settings, process.domain, observed)
         for service, servicer in zip(self._services, servicers, strict=True):
             service.add_to_server(servicer, server)
         await self._health.add_to(server)
@@ -137,6 +161,8 @@ class Life:
             for service in self._services:
                 await self._health.set(service.full_name, service.can_serve)
             _log.info("serving %s on %s", ", ".join(self._names), Address(self._settings.listen.host, self._port))
+            if self._endpoint:
+                _log.info("metrics on %s", self._endpoint.url)
             try:
                 async with AsyncExitStack() as watched:
                     if probe:
@@ -158,7 +184,7 @@ class Life:
         """Entries in the registry; on leaving, health goes first, then the entries, then a moment for callers to see it."""
         advertise, address = self._settings.advertise, self._address
         self._registrations = [
-            Registration(registry, name, advertise.instance or address, address, advertise.ttl) for name in self._names
+            Registration(registry, name, self._instance, address, advertise.ttl) for name in self._names
         ]
         try:
             with ExitStack() as needed:

@@ -16,6 +16,7 @@ TICK_SECONDS = 0.02
 REST_AFTER_TICKS = 50
 LOGGED_LAG_SECONDS = 0.1
 LOG_EVERY_SECONDS = 5.0
+WINDOW_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class LoopMonitor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = self._cpu = 0.0
+        # The longest hold of the window that lasts, and of the one before.
+        self._holds, self._window_began = (0.0, 0.0), 0.0
         self._idle_ticks = self._left_out = 0
         self._last_log = -inf
 
@@ -58,6 +61,12 @@ class LoopMonitor:
             self._cpu = time.thread_time()
             self._schedule(self._loop)
 
+    @property
+    def recent_hold(self) -> float:
+        """The longest hold, in seconds of CPU time, within the last 30 to 60 seconds."""
+        self._turn_window(time.monotonic())
+        return max(self._holds)
+
     def reset(self) -> None:
         """Forget what was measured: for one who asks what has happened since the last time."""
         self.longest_hold = self.longest_lag = 0.0
@@ -79,9 +88,17 @@ class LoopMonitor:
         hold, lag = cpu - self._cpu, now - self._due
         self._cpu = cpu
         self.longest_hold = max(self.longest_hold, hold)
+        self._turn_window(time.monotonic())
+        self._holds = (max(self._holds[0], hold), self._holds[1])
         self.longest_lag = max(self.longest_lag, lag)
         if lag > LOGGED_LAG_SECONDS:
             self._log(now, hold, lag)
+
+    def _turn_window(self, now: float) -> None:
+        over = now - self._window_began
+        if over >= WINDOW_SECONDS:
+            self._holds = (0.0, self._holds[0] if over < 2 * WINDOW_SECONDS else 0.0)
+            self._window_began = now
 
     def _log(self, now: float, hold: float, lag: float) -> None:
         """One line for many: what holds the loop once mostly does it again."""

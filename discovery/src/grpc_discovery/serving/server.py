@@ -15,6 +15,7 @@ from grpc_discovery.environment import SettingsError
 from grpc_discovery.serving.handlers import Interceptor
 from grpc_discovery.serving.tls import server_credentials
 from grpc_discovery.settings import Settings
+from grpc_discovery.telemetry.calls import ServerCalls
 
 _OPTIONS = [
     # Without this, gRPC lets a second process share the port in silence, and each gets half the calls.
@@ -35,12 +36,12 @@ class PortTaken(Exception):
     """The server cannot listen where it should, most often because another process does. Its text is for people."""
 
 
-def new_server(settings: Settings, domain: str) -> tuple[aio.Server, Interceptor]:
+def new_server(settings: Settings, domain: str, observed: ServerCalls | None = None) -> tuple[aio.Server, Interceptor]:
     """A server that is not bound yet, and its interceptor, which knows how many calls are under way.
 
-    `domain` is the one of google.rpc.ErrorInfo in its answers.
+    `domain` is the one of google.rpc.ErrorInfo in its answers; `observed` measures and traces its calls.
     """
-    interceptor = Interceptor(settings, domain)
+    interceptor = Interceptor(settings, domain, observed)
     server = aio.server(interceptors=[interceptor], options=_OPTIONS)
     give_own_queue = server.add_registered_method_handlers  # type: ignore[attr-defined]  # left out of the stubs
 

@@ -7,11 +7,9 @@ costs more. The wire format is W3C's Trace Context (traceparent, tracestate).
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _MAX_TRACESTATE = 512
@@ -20,11 +18,8 @@ _EVENTS_PER_SPAN = 64
 Attributes = Mapping[str, str | int | float | bool]
 
 
-class Kind(Enum):
-    """Which side of a call a span is."""
-
-    SERVER = "server"
-    CLIENT = "client"
+Kind = Literal["SERVER", "CLIENT"]
+"""Which side of a call a span is."""
 
 
 class TraceContext:
@@ -40,6 +35,11 @@ class TraceContext:
     def traceparent(self) -> str:
         """As it travels."""
         return f"00-{self.trace_id:032x}-{self.span_id:016x}-{self.sampled:02x}"
+
+    def as_metadata(self) -> tuple[tuple[str, str], ...]:
+        """As it travels with a call."""
+        state = (("tracestate", self.tracestate),) if self.tracestate else ()
+        return (("traceparent", self.traceparent), *state)
 
 
 class Span(TraceContext):
@@ -125,14 +125,3 @@ def parse(traceparent: str, tracestate: str = "") -> TraceContext | None:
         return None
     trace_id, span_id, flags = (int(part, 16) for part in found.groups())
     return TraceContext(trace_id, span_id, bool(flags & 1), tracestate[:_MAX_TRACESTATE])
-
-
-@contextmanager
-def collecting(spans: list[Span]) -> Iterator[TraceContext]:
-    """Record what this task does meanwhile, and put each span that ends into `spans`."""
-    root = Span("", Kind.CLIENT, {}, (spans.append,), TraceContext(random.getrandbits(128) or 1, 0, False))
-    token = enter(root)
-    try:
-        yield root
-    finally:
-        leave(token)

@@ -1,0 +1,194 @@
+"""Both sides of every call, measured and traced: what stands around a server's handlers, and what a caller's channel tells of its calls."""
+
+import json
+import random
+from collections.abc import Callable
+from math import inf
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import grpc
+
+from grpc_discovery.telemetry.spans import Span, TraceContext, current, enter, new_root, parse, recorded
+
+MAX_TOLD_BYTES = 6_000
+"""Of trailing metadata, with what the answer has there already: clients refuse more than 8 KiB."""
+
+# Statuses that say that a server did not do its part; others, such as NOT_FOUND, are answers.
+SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+_STATUS = {status.value[0]: status.name for status in grpc.StatusCode}
+# Attributes of a span that callers are told, and by which short names.
+_TOLD = {"db.query.text": "statement", "db.response.returned_rows": "rows", "db.operation.batch.size": "batch"}
+
+
+class Tracing(NamedTuple):
+    """Which calls are recorded, and who gets the spans."""
+
+    ratio: float
+    """Share of the calls without a caller's decision that are sampled."""
+    export: Callable[[Span], None] | None = None
+    """Takes the spans of sampled calls; None: nobody wants them."""
+    told_key: str = ""
+    """The metadata by which callers ask to be told what their call did; '' where they are not."""
+    instance: str = ""
+    """The name by which this instance tells of itself."""
+
+    def root(self) -> TraceContext:
+        """A new trace, sampled or not."""
+        return new_root(self.export is not None and random.random() < self.ratio)
+
+
+class ToldSpan(Span):
+    """A server's span of which the caller is told, with those that have ended within it."""
+
+    __slots__ = ("_inner", "_tracing")
+
+    def __init__(
+        self, method: str, attributes: dict[str, Any], tracing: Tracing, sinks: Any, parent: TraceContext
+    ) -> None:
+        self._inner: list[Span] = []
+        self._tracing = tracing
+        super().__init__(method, "SERVER", attributes, (*sinks, self._inner.append), parent)
+
+    def metadata(self, others: Any) -> tuple[Any, ...]:
+        """The answer's trailing metadata, `others`, and what this call has done so far, as JSON that fits beside them."""
+        others, key = tuple(others or ()), self._tracing.told_key
+        head: dict[str, Any] = {
+            "trace_id": f"{self.trace_id:032x}",
+            "instance": self._tracing.instance,
+            "spans": [self._told(self)],
+        }
+        left = MAX_TOLD_BYTES - len(key) - len(json.dumps(head)) - len(', "left_out": 10000')
+        left -= sum(len(name) + len(value) for name, value in others)
+        told = []
+        for span in self._inner:
+            told.append(self._told(span))
+            left -= len(json.dumps(told[-1])) + 2
+            if left < 0:
+                told.pop()
+                head["left_out"] = len(self._inner) - len(told)
+                break
+        head["spans"] += told
+        return (*others, (key, json.dumps(head)))
+
+    def _told(self, span: Span) -> dict[str, Any]:
+        told: dict[str, Any] = {"name": span.name, "at_ms": round((span.start_ns - self.start_ns) / 1e6, 2)}
+        told["ms"] = round(span.milliseconds, 2)
+        told |= {short: span.attributes[name] for name, short in _TOLD.items() if name in span.attributes}
+        if span.error:
+            told["error"] = span.error
+        if span.events:
+            told["events"] = [name for name, _, _ in span.events]
+        return told
+
+
+def with_told(metadata: Any) -> Any:
+    """Trailing metadata of the present call with what its caller is told of it, if anything."""
+    span = recorded()
+    return span.metadata(metadata) if isinstance(span, ToldSpan) else metadata
+
+
+class ServerCalls:
+    """What stands around a server's handlers."""
+
+    def __init__(self, times: Callable[[str], Any] | None, tracing: Tracing | None) -> None:
+        """`times` gives what keeps the durations of a method's calls; None for what is not wanted."""
+        self._times, self._tracing = times, tracing
+
+    def around(self, path: str, handle: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """The handler of `/package.Service/Method`, measured and traced."""
+        method, tracing = path.removeprefix("/"), self._tracing
+        observe = self._times(method).observe if self._times else None
+
+        async def call(sent: Any, context: Any) -> Any:
+            began = perf_counter()
+            trace = begin_server_call(tracing, method, context) if tracing else None
+            status = "OK"
+            try:
+                answer = await handle(sent, context)
+                if code := context.code():
+                    status = _status_of(code)
+                if isinstance(trace, ToldSpan):
+                    context.set_trailing_metadata(trace.metadata(context.trailing_metadata()))
+                return answer
+            except BaseException:
+                status = _status_of_failed(context)
+                raise
+            finally:
+                if observe:
+                    observe(status, perf_counter() - began)
+                if isinstance(trace, Span):
+                    _end(trace, status)
+
+        return call
+
+
+def begin_server_call(tracing: Tracing, method: str, context: Any) -> TraceContext:
+    """Enter the trace in which a call is made, and record the call where its caller, or the ratio, says so."""
+    sent = dict.fromkeys(("traceparent", "tracestate", tracing.told_key), "")
+    for key, value in context.invocation_metadata() or ():
+        if key in sent:
+            sent[key] = value
+    parent = parse(sent["traceparent"], sent["tracestate"]) if sent["traceparent"] else None
+    trace = parent or tracing.root()
+    sinks: tuple[Any, ...] = (tracing.export,) if trace.sampled and tracing.export else ()
+    told = tracing.told_key and sent[tracing.told_key] == "1"
+    if told or sinks:
+        if parent is None:
+            trace.span_id = 0  # the span is the first of its trace
+        attributes = {"rpc.system.name": "grpc", "rpc.method": method}
+        if told:
+            trace = ToldSpan(method, attributes, tracing, sinks, trace)
+        else:
+            trace = Span(method, "SERVER", attributes, sinks, trace)
+    enter(trace)
+    return trace
+
+
+class CallerMethod:
+    """What a channel tells of the calls of one method."""
+
+    def __init__(self, path: str, times: Callable[[str], Any] | None, tracing: Tracing) -> None:
+        self._method, self._tracing = path.removeprefix("/"), tracing
+        self._observe = times(self._method).observe if times else None
+
+    def begin(self) -> TraceContext | None:
+        """The trace that a call is made in; None where there is none and nobody would want one."""
+        parent, export = current(), self._tracing.export
+        is_first = parent is None and export is not None
+        trace = self._tracing.root() if is_first else parent
+        if isinstance(trace, Span):
+            sinks = trace.sinks
+        elif trace and trace.sampled and export:
+            sinks = (export,)
+            if is_first:
+                trace.span_id = 0  # the span is the first of its trace
+        else:
+            return trace
+        return Span(self._method, "CLIENT", {"rpc.system.name": "grpc", "rpc.method": self._method}, sinks, trace)
+
+    def end(self, trace: TraceContext | None, status: str, seconds: float) -> None:
+        """A call has ended."""
+        if self._observe:
+            self._observe(status, seconds)
+        if isinstance(trace, Span):
+            _end(trace, status)
+
+
+def _end(span: Span, status: str) -> None:
+    span.attributes["rpc.response.status_code"] = status
+    is_error = status in SERVER_ERRORS if span.kind == "SERVER" else status != "OK"
+    span.end(status if is_error else "")
+
+
+def _status_of(code: Any) -> str:
+    """The name of a status that a handler gave, as a StatusCode or as its number."""
+    return code.name if isinstance(code, grpc.StatusCode) else _STATUS.get(code, "UNKNOWN")
+
+
+def _status_of_failed(context: Any) -> str:
+    """The status of a call that did not return: what it was ended with, or else that the caller's time is up, or that he is gone."""
+    if code := context.code():
+        return _status_of(code)
+    left = context.time_remaining()
+    return "DEADLINE_EXCEEDED" if (inf if left is None else left) <= 0 else "CANCELLED"
