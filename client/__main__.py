@@ -11,7 +11,7 @@ A service may be named in full (CommentsService) or in short (comments).
 
 import sys
 
-from common.catalogue import SERVICES
+from common.catalogue import SERVICES, TRACE_KEY
 from common.settings import Settings
 from grpc_discovery.cli.main import main
 
@@ -19,4 +19,4 @@ SHORT_NAMES = {known.slug: known.full_name for known in SERVICES.values()}
 
 if __name__ == "__main__":
     # Importing the package has loaded the descriptors of all services, so that no server is asked for them.
-    sys.exit(main(program="python -m client", load=Settings.load, short_names=SHORT_NAMES))
+    sys.exit(main(program="python -m client", load=Settings.load, short_names=SHORT_NAMES, trace_key=TRACE_KEY))

@@ -15,6 +15,7 @@ from grpc import aio
 from grpc_status import rpc_status
 
 from grpc_discovery.addresses import parse_dialable, printable
+from grpc_discovery.cli import tracing
 from grpc_discovery.cli.context import CommandError, Context, nearest
 from grpc_discovery.cli.instances import SERVES, open_instances
 from grpc_discovery.discovery import Discovery
@@ -104,12 +105,21 @@ async def _call(context: Context, channel: aio.Channel, method: MethodDescriptor
         timeout = timeout or (None if streams else caller.timeout)
         metadata += [("authorization", f"Bearer {caller.token.get_secret_value()}")] if caller.token else []
     sent = iter(requests) if method.client_streaming else requests[0]
-    call = make_call(sent, timeout=timeout, metadata=tuple(metadata))
-    if streams:
-        async for answer in call:
-            _print(answer, method.output_type, indent=None)
-    else:
-        _print(await call, method.output_type, indent=2)
+    async with AsyncExitStack() as stack:
+        if arguments.trace:
+            metadata.append((context.trace_key, "1"))
+            spans = await stack.enter_async_context(tracing.recording())
+        call = make_call(sent, timeout=timeout, metadata=tuple(metadata))
+        try:
+            if streams:
+                async for answer in call:
+                    _print(answer, method.output_type, indent=None)
+            else:
+                _print(await call, method.output_type, indent=2)
+        finally:
+            if arguments.trace:
+                trailing = await call.trailing_metadata()
+                tracing.show(spans, trailing, context.trace_key, context.settings.prefix)
     if arguments.verbose:
         _print_metadata(await call.trailing_metadata())
 

@@ -23,6 +23,8 @@ class Context(NamedTuple):
     settings: Settings
     arguments: argparse.Namespace
     short_names: Mapping[str, str]
+    trace_key: str
+    """The metadata by which a server is asked what a call did."""
 
     def full_name(self, typed: str) -> str:
         """The full name behind a short name or the last part of a known full name; another name as it is."""

@@ -13,6 +13,7 @@ from grpc_discovery.cli import advertise, call, listing
 from grpc_discovery.cli.context import CommandError, Context
 from grpc_discovery.environment import SettingsError
 from grpc_discovery.settings import Settings
+from grpc_discovery.telemetry.calls import TRACE_KEY
 
 _Run = Callable[[Context], Coroutine[Any, Any, int]]
 
@@ -35,10 +36,12 @@ def main(
     program: str = "grpc-discovery",
     load: Callable[[], Settings] | None = None,
     short_names: Mapping[str, str] | None = None,
+    trace_key: str = TRACE_KEY,
 ) -> int:
     """Run the command line and return its exit code; wrong use raises SystemExit(2), as argparse does.
 
-    A program with services of its own gives its name, what loads its settings, and its services' short names (short -> full name).
+    A program with services of its own gives its name, what loads its settings, its services' short names (short -> full name), and the
+    metadata by which they are asked what a call did, where they have one of their own.
     """
     arguments = _parser(program, own_settings=load is not None).parse_args(argv)
     logging.basicConfig(level=logging.CRITICAL)
@@ -48,7 +51,7 @@ def main(
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         settings = load() if load else _settings(arguments)
-        code: int = asyncio.run(arguments.run(Context(settings, arguments, short_names or {})))
+        code: int = asyncio.run(arguments.run(Context(settings, arguments, short_names or {}, trace_key)))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -112,6 +115,8 @@ def _call(command: argparse.ArgumentParser) -> None:
     command.add_argument("--address", metavar="HOST:PORT", help="Call this instance, without a registry.")
     command.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE", help="May be repeated.")
     command.add_argument("--timeout", type=_seconds, help="Seconds to wait for the answer.")
+    told = "Show on standard error what the call did: instance, attempts, statements, rows, milliseconds."
+    command.add_argument("--trace", action="store_true", help=told)
     command.add_argument("--verbose", action="store_true", help="Print trailing metadata too, on standard error.")
 
 

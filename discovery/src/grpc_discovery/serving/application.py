@@ -27,6 +27,7 @@ from grpc_discovery.serving.life import AddedService, Life, ProcessNames, TaskEn
 from grpc_discovery.serving.loop_monitor import LoopMonitor
 from grpc_discovery.serving.server import PortTaken, refuse_taken_port
 from grpc_discovery.settings import Settings
+from grpc_discovery.telemetry.calls import TRACE_KEY
 
 _log = logging.getLogger(__name__)
 AddToServer = Callable[[Any, Any], None]
@@ -44,7 +45,7 @@ class Application:
         domain: str | None = None,
         registry: Registry | None = None,
         default_port: int | None = None,
-        trace_key: str = "grpc-discovery-trace",
+        trace_key: str = TRACE_KEY,
         quiet: Iterable[str] = (),
     ) -> None:
         """Configures nothing and opens nothing yet.

@@ -11,6 +11,8 @@ import grpc
 
 from grpc_discovery.telemetry.spans import Span, TraceContext, current, enter, new_root, parse, recorded
 
+TRACE_KEY = "grpc-discovery-trace"
+"""The metadata with which callers ask what their call did (`grpc-discovery-trace: 1`), where an application names no other."""
 MAX_TOLD_BYTES = 6_000
 """Of trailing metadata, with what the answer has there already: clients refuse more than 8 KiB."""
 
