@@ -1,7 +1,7 @@
 """What is measured: a Cassandra with the schema in it, one of our services, the floor."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -67,13 +67,16 @@ def static_settings(point: Address) -> dict[str, str]:
 
 
 @contextmanager
-def run_service(slug: str, driver: str, point: Address, folder: Path) -> Iterator[ServerProcess]:
-    """One of our services with one of the drivers, started and ready."""
+def run_service(
+    slug: str, driver: str, point: Address, folder: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[ServerProcess]:
+    """One of our services with one of the drivers, started and ready; `settings` are further variables of its environment."""
     port = free_port()
     environment = {
         **static_settings(point),
         "KILLRVIDEO_CASSANDRA_DRIVER": driver,
         "KILLRVIDEO_LISTEN_PORT": str(port),
+        **(settings or {}),
     }
     process = ServerProcess(slug, [f"services.{slug}"], port, folder / f"{slug}-{driver}.log", environment)
     began = time.monotonic()

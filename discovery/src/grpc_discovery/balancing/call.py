@@ -84,17 +84,16 @@ class Call(aio.Call):
                     return await self._try(endpoint)
                 except aio.AioRpcError as error:
                     self._error = error
-                    if self._span:
-                        self._span.add_event("attempt failed", server=endpoint.address, status=error.code().name)
                     if not await self._goes_elsewhere(endpoint, error):
                         break
                 except asyncio.CancelledError:
                     if not self._is_rerouted or self._task.cancelling():
                         raise
                     self._is_rerouted = False
-                    if self._span:
-                        self._span.add_event("rerouted", server=endpoint.address)
                 tallies.RETRIES[self._pool.name] += 1
+                if self._span:
+                    why = self._error.code().name if self._error else "hung"
+                    self._span.add_event("retry", server=endpoint.address, why=why)
                 if endpoint in tried:
                     await asyncio.sleep(random.uniform(0.01, 0.05))
                 tried.append(endpoint)
