@@ -55,6 +55,11 @@ class RingSample(Generic[SampledRow, Estimate]):
         self._made_at = 0.0
         self._making: asyncio.Task[None] | None = None
 
+    @property
+    def kept(self) -> Estimate | None:
+        """The estimate that is kept, however old; None while there is none."""
+        return self._latest
+
     async def latest(self) -> Estimate:
         """The estimate of the last half minute, or at least some."""
         if self._latest is None or monotonic() - self._made_at > FRESH_SECONDS:

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 # PyStemmer ships no type information.
 import Stemmer  # type: ignore[import-untyped,unused-ignore]
 
+from common.caches import CacheSize, watch
+
 # Snowball's second English stemmer ("Porter 2", snowballstem.org/algorithms/english). Without its cache of 10,000 words, which counts words and
 # not bytes (a word may have 20,000 letters): a stem costs half a microsecond more, and language/word_index.py remembers the usual ones.
 _stemmer = Stemmer.Stemmer("english", 0)
@@ -76,6 +78,7 @@ class _Separators(dict[int, int]):
 
 
 _separators = _Separators()
+watch("characters", _separators, lambda known: CacheSize.estimated(len(known), 100))
 
 
 def words(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 from uuid import UUID
 
+from common.caches import CacheSize, watch
 from common.time_slices import Pausing, at_once
 from language.compounds import joined
 from language.scoring import packed_lengths, packed_occurrences
@@ -166,7 +167,9 @@ def _take_apart(word: str) -> _Word:
 
 
 _MAX_CACHED_CHARACTERS, _MAX_CACHED_RUN = 40, 4
-_take_apart_once = lru_cache(maxsize=20_000)(_take_apart)  # at most 20 MB, whatever the words
+_MAX_WORD_BYTES = 1_000  # whatever the word
+_take_apart_once = lru_cache(maxsize=20_000)(_take_apart)
+watch("terms", _take_apart_once, lambda once: CacheSize.estimated(once.cache_info().currsize, _MAX_WORD_BYTES))
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ from uuid import UUID
 import acsylla
 from acsylla import errors
 
+from common.caches import STATEMENT_BYTES, CacheSize, watch
 from common.database.acsylla_session import local_datacenter, open_session
 from common.database.availability import Availability, TooFewReplicas, WriteTimedOut, too_few, unanswered, unavailable
 from common.database.interface import DatabaseError, Outcome, Row, Select, Statement, Values, Write, WriteIf
@@ -99,6 +100,7 @@ class AcsyllaDriver:
         self._serial_consistency = acsylla.Consistency[settings.serial_consistency]
         self._prepared: dict[Statement, _Prepared] = {}
         self._availability = Availability()
+        watch("statements", self, lambda driver: CacheSize.estimated(len(driver._prepared), STATEMENT_BYTES))
 
     @classmethod
     async def connect(cls, settings: CassandraSettings, contact_points: list[Address], keyspace: str | None) -> Self:

@@ -29,6 +29,7 @@ from cassandra.query import (
     SimpleStatement,
 )
 
+from common.caches import STATEMENT_BYTES, CacheSize, watch
 from common.database.availability import (
     Availability,
     TooFewReplicas,
@@ -92,6 +93,7 @@ class CassandraDriver:
         self._makers: dict[Select[Any], Callable[[Iterable[Any]], Any]] = {}
         self._answers = Answers(asyncio.get_running_loop())
         self._availability = Availability()
+        watch("statements", self, lambda driver: CacheSize.estimated(len(driver._prepared), STATEMENT_BYTES))
         self._timestamp_us: int | None = None
         # Asked by the driver for each statement, within `execute_async`. Without one, Cassandra says when something was written.
         cluster.timestamp_generator = lambda: self._timestamp_us

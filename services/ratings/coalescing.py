@@ -11,7 +11,9 @@ from copy import copy
 from typing import NamedTuple
 from uuid import UUID
 
+from common.caches import CacheSize, watch
 from common.errors import Unavailable
+from common.metrics import RATING_BATCHES, RATINGS_COALESCED
 from grpc_discovery import start_shielded, time_left
 from grpc_discovery.serving.deadlines import set_time_left, waited_too_long
 
@@ -21,6 +23,7 @@ MAX_IN_ONE_WRITE = 200
 _DEFAULT_SECONDS = 10.0  # for callers that set no deadline
 _MIN_PAUSE, _MAX_PAUSE = 0.005, 0.1
 _MAX_UNKNOWN = 3
+_PENDING_BYTES = 1_000
 
 Attempt = Callable[[UUID, Mapping[UUID, int]], Awaitable[bool]]
 """Tries to write ratings (user: rating) of a video; False if another process changed the video meanwhile."""
@@ -43,6 +46,11 @@ class Coalescing:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._pending: dict[UUID, list[_PendingRating]] = {}
+        watch("pending_ratings", self, Coalescing.size)
+
+    def size(self) -> CacheSize:
+        """How many ratings wait, and about how many bytes they take."""
+        return CacheSize.estimated(sum(map(len, self._pending.values())), _PENDING_BYTES)
 
     async def write(self, video_id: UUID, user_id: UUID, rating: int) -> None:
         """Return when the rating is written. Of two by the same user, the later call wins. Raises DeadlineExceeded or Unavailable."""
@@ -94,12 +102,16 @@ class Coalescing:
         # The worker was started by one caller, whose deadline is not that of the others.
         set_time_left(max(rating.expires for rating in together) - asyncio.get_running_loop().time())
         try:
-            return await self._attempt(video_id, {pending.user_id: pending.rating for pending in together})
+            written = await self._attempt(video_id, {pending.user_id: pending.rating for pending in together})
         except OutcomeUnknown:
             raise
         except Exception as error:
             _fail(together, error)
             return True
+        if written:
+            RATING_BATCHES.inc()
+            RATINGS_COALESCED.inc(len(together) - 1)
+        return written
 
 
 def _finish(ratings: list[_PendingRating]) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from common.caches import CacheSize, watch
 from common.ring_sample import RingSample, number_of_videos
 from common.time_slices import in_slices
 from language.scoring import TYPICAL, Lengths, lengths
@@ -12,6 +13,7 @@ from services.search.repository import SampleRow, SearchRepository
 
 # Only of a word that is in hundreds of videos the count is asked for, and longer ones are not.
 _MAX_WORDS_COUNTED, _MAX_CHARACTERS_COUNTED = 50_000, 40
+_WORD_BYTES = 340
 
 
 class Statistics(NamedTuple):
@@ -32,7 +34,13 @@ class Statistics(NamedTuple):
 
 def statistics_sample(repository: SearchRepository) -> RingSample[SampleRow, Statistics]:
     """What keeps the statistics of the videos."""
-    return RingSample(repository.sample, estimated, Statistics(1, TYPICAL, 0, Counter()))
+    sample = RingSample(repository.sample, estimated, Statistics(1, TYPICAL, 0, Counter()))
+    watch(
+        "word_counts",
+        sample,
+        lambda sample: CacheSize.estimated(len(sample.kept.with_word) if sample.kept else 0, _WORD_BYTES),
+    )
+    return sample
 
 
 async def estimated(rows: Sequence[SampleRow]) -> Statistics:

@@ -12,6 +12,7 @@ from time import time_ns
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from common.caches import CacheSize, watch
 from common.database import Database, Select, Write
 from grpc_discovery import ServiceError
 from grpc_discovery.serving.deadlines import set_time_left
@@ -41,6 +42,7 @@ _SECONDS_WITHOUT_WAITING = 10.0
 """After a probe that found nothing: where all is slow, plays must not wait for one probe after the other."""
 
 _MAX_JOURNALED_VIDEOS = 10_000
+_JOURNALED_BYTES = 300
 
 
 class _Journal:
@@ -51,6 +53,11 @@ class _Journal:
         self._process = uuid4()
         self._plays: dict[UUID, int] = {}
         self._timestamp_us = 0
+
+    @property
+    def videos(self) -> int:
+        """Of how many videos it has taken plays."""
+        return len(self._plays)
 
     async def add(self, video_id: UUID) -> None:
         """Write one more play. Raises what `Database.write` raises."""
@@ -71,6 +78,7 @@ class PlayCounter:
         self._probing: asyncio.Task[None] | None = None
         self._has_peers: bool | None = None
         self._next_probe = self._waiting_from = 0.0
+        watch("journaled_plays", self, PlayCounter.journal_size)
 
     async def add(self, video_id: UUID) -> None:
         """Count one more play of a video, once. Raises what `Database.write` raises; whether the play was counted is unknown then."""
@@ -92,6 +100,10 @@ class PlayCounter:
             raise
         finally:
             slow.cancel()
+
+    def journal_size(self) -> CacheSize:
+        """How many videos have plays beside their counters, and about how many bytes these take."""
+        return CacheSize.estimated(self._journal.videos if self._journal else 0, _JOURNALED_BYTES)
 
     def _probe_if_due(self, video_id: UUID) -> None:
         """Probe the counter of a video in the background, unless that is under way or was done a short while ago."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from common.caches import CacheSize, watch
 from common.database import Database, Select, Write
 from common.hints import write_hints
 from common.timestamps import now
@@ -13,6 +14,7 @@ from services.statistics.counting import ADD_PLAY, JOURNAL, PEER, PROBE, PlayCou
 
 _MARK_EVERY = 16
 _MAX_SEEN = 10_000
+_SEEN_BYTES = 300
 _MAX_MARKS, _MAX_LOW_MARKS, _LOW_LEVEL = 200, 100, 4
 """Marks of one process in a minute, and those of them of videos with fewer than 16 plays: all instances write to one partition then."""
 
@@ -45,6 +47,7 @@ class StatisticsRepository:
         self._database = database
         self._counter = PlayCounter(database)
         self._seen: dict[UUID, int] = {}
+        watch("plays_seen", self, lambda repository: CacheSize.estimated(len(repository._seen), _SEEN_BYTES))
         self._minute: datetime | None = None
         self._marked: set[tuple[int, UUID]] = set()
 

@@ -104,7 +104,7 @@ class Contents:
     """The contents of videos. Taking a text apart costs more than reading it, so those of the videos that come up most are kept in memory."""
 
     def __init__(self, max_bytes: int = MAX_CONTENT_BYTES) -> None:
-        self._held: Held[tuple[ContentRow, Content]] = Held(max_bytes)
+        self._held: Held[tuple[ContentRow, Content]] = Held("contents", max_bytes)
 
     async def of(self, rows: Mapping[UUID, ContentRow]) -> dict[UUID, Content]:
         """The contents of videos by their names and tags, as the rows have them now."""

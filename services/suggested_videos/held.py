@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from common.caches import CacheSize, watch
+
 Value = TypeVar("Value")
 
 
@@ -18,10 +20,12 @@ class _Entry(NamedTuple, Generic[Value]):
 class Held(Generic[Value]):
     """Values by the id of a person or a video; beyond the bound those that were used longest ago are dropped."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, name: str, max_bytes: int) -> None:
+        """`name` is that of the cache in the metrics."""
         self._max_bytes = max_bytes
         self._entries: OrderedDict[UUID, _Entry[Value]] = OrderedDict()
         self._bytes = 0
+        watch(name, self, lambda held: CacheSize(len(held._entries), held._bytes))
 
     def known(self, ids: Iterable[UUID]) -> dict[UUID, Value]:
         """Those of the values that are held and not too old."""

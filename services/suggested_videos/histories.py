@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from common.caches import CacheSize, watch
 from common.time_slices import checkpoint
 from services.suggested_videos.held import Held
 from services.suggested_videos.ranking import LIKED, History, value_of
@@ -22,6 +23,7 @@ MAX_LIKER_BYTES = 5_000_000
 _PERSON_BYTES, _RATING_BYTES = 900, 60
 _VIDEO_BYTES, _LIKER_BYTES = 500, 120
 _MAX_NUMBERS = 100_000
+_NUMBER_BYTES = 150
 
 # What hardly changes by a few ratings is held longer; who likes a video that few have rated is read each time.
 _SECONDS, _LONG_SECONDS = 60.0, 600.0
@@ -50,8 +52,9 @@ class Histories:
 
     def __init__(self, source: RatingSource, max_bytes: int = MAX_BYTES) -> None:
         self._source = source
-        self._held: Held[History] = Held(max_bytes)
+        self._held: Held[History] = Held("histories", max_bytes)
         self._numbers: dict[int, int] = {}
+        watch("history_videos", self, lambda histories: CacheSize.estimated(len(histories._numbers), _NUMBER_BYTES))
 
     async def of(self, user_ids: Sequence[UUID], max_read: int) -> list[History]:
         """The histories of people, in their order, empty ones for those who rated nothing; of those that are not in memory the first `max_read`."""
@@ -85,7 +88,7 @@ class Likers:
 
     def __init__(self, source: LikerSource, max_bytes: int = MAX_LIKER_BYTES) -> None:
         self._source = source
-        self._held: Held[tuple[UUID, ...]] = Held(max_bytes)
+        self._held: Held[tuple[UUID, ...]] = Held("likers", max_bytes)
 
     async def of(self, video_ids: Sequence[UUID], limit: int) -> dict[UUID, tuple[UUID, ...]]:
         """Who likes each video, among `limit` people who rated it."""

@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
+from common.caches import LOCK_BYTES, CacheSize, watch
+from common.metrics import suggestion_lists
 from common.ring_sample import RING_START
 from common.timestamps import now
 from grpc_discovery import start_shielded
@@ -108,6 +110,7 @@ class ListKeeper:
         self._repository, self._lists = repository, lists
         self._owner = uuid4()
         self._making: WeakValueDictionary[ListName, _Making] = WeakValueDictionary()
+        watch("list_locks", self._making, lambda locks: CacheSize.estimated(len(locks), LOCK_BYTES))
         self._waiting = WaitingLists()
         self._refreshing: set[asyncio.Task[None]] = set()
 
@@ -129,16 +132,19 @@ class ListKeeper:
             if is_complete:
                 if age(row) > _REFRESHED_AFTER:
                     self._refresh_in_background(name, fingerprint, row, recipe.full)
+                _count(name, "kept")
                 return page
         is_busy = len(self._making) >= _MAX_AT_ONCE and name not in self._making
         is_young = row is not None and row.is_quick and name in self._waiting and age(row) < _QUICK_LIFE
         if recipe.quick is None or request.explain or not (is_busy or (is_young and kept.will_do)):
             shown = await self._made(name, fingerprint, recipe.full, request)
+            _count(name, "made")
         else:
             self._waiting.add(name, partial(self._make, name, fingerprint, recipe.full))
             if row is None or not kept.will_do:
                 row = await self.keep(name, QUICK + fingerprint, row, await recipe.quick())
             shown = row
+            _count(name, "content" if row.is_quick else "kept")
         page, _ = await self._page(name, shown, ListCursor(name.kind, shown.made_at, 0), request)
         return page
 
@@ -244,6 +250,11 @@ class ListKeeper:
         task = start_shielded(refresh())
         self._refreshing.add(task)
         task.add_done_callback(self._refreshing.discard)
+
+
+def _count(name: ListName, source: Literal["made", "kept", "content"]) -> None:
+    """Count a list whose first page is shown."""
+    suggestion_lists("related" if name.kind == RELATED else "for_person", source).inc()
 
 
 def age(kept: ListRow) -> timedelta:

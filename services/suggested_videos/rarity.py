@@ -4,12 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from common.caches import CacheSize, watch
 from common.ring_sample import RING_START, RingSample, number_of_videos
 from common.time_slices import checkpoint
 from services.suggested_videos.content import content_of
 from services.suggested_videos.repository import SuggestedVideosRepository
 from services.suggested_videos.rows import RingRow
 
+_KEY_BYTES = 175
 _MAX_KEYS, _MAX_CHARACTERS = 20_000, 40
 """Tags and words that are counted, of each no more than this, and none that is longer."""
 
@@ -24,6 +26,11 @@ class Rarities:
         self._tags = {tag: self.rarity(self._expected(count)) for tag, count in with_tag.items()}
         self._words = {word: self.rarity(self._expected(count)) for word, count in with_word.items()}
         self._unknown = self.rarity(self._expected(0))
+
+    @property
+    def size(self) -> CacheSize:
+        """How many tags and words there are, and about how many bytes they take."""
+        return CacheSize.estimated(len(self._with_tag) + len(self._with_word), _KEY_BYTES)
 
     def of_tag(self, tag: str) -> float:
         """How much a tag says, 0 to 1, by the sample."""
@@ -60,7 +67,9 @@ def rarity_sample(repository: SuggestedVideosRepository) -> RingSample[RingRow, 
     async def read(limit: int) -> Sequence[RingRow]:
         return await repository.on_ring(RING_START, limit)
 
-    return RingSample(read, counted, NONE)
+    sample = RingSample(read, counted, NONE)
+    watch("rarities", sample, lambda sample: sample.kept.size if sample.kept else CacheSize(0, 0))
+    return sample
 
 
 async def counted(rows: Sequence[RingRow]) -> Rarities:

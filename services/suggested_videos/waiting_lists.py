@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from time import monotonic
 
+from common.caches import CacheSize, watch
 from services.suggested_videos.list_repository import ListName
 
 _MAX_WAITING = 200
 """Lists that wait at most: 16 MB where each is of a video with the longest of descriptions. One that finds no room is asked for again: its answer is marked as made from content alone."""
 
+_MAX_BYTES_EACH = 80_000
 _SECONDS_EACH = 25.0
 _REST, _MAX_REST_SECONDS = 2.0, 1.0
 """The worker rests twice as long as a list took: those who wait for an answer come first."""
@@ -26,6 +28,7 @@ class WaitingLists:
         self._waiting: OrderedDict[ListName, Callable[[], Awaitable[None]]] = OrderedDict()
         self._making: ListName | None = None
         self._worker: asyncio.Task[None] | None = None
+        watch("waiting_lists", self, lambda waiting: CacheSize.estimated(len(waiting), _MAX_BYTES_EACH))
 
     def __contains__(self, name: ListName) -> bool:
         """Whether a list waits, or is being made."""

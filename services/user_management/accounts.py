@@ -17,6 +17,7 @@ from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from common.caches import LOCK_BYTES, CacheSize, watch
 from common.timestamps import now
 from grpc_discovery import ServiceError
 from services.user_management.email_addresses import email_key
@@ -48,6 +49,7 @@ class Accounts:
         self.users = users
         self._passwords = passwords
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        watch("address_locks", self._turns, lambda locks: CacheSize.estimated(len(locks), LOCK_BYTES))
 
     async def create(self, user: NewUser) -> bool:
         """Create a user. False if their address or their id is taken."""

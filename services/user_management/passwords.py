@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from common.caches import CacheSize, watch
 from grpc_discovery import ResourceExhausted, time_left
 from grpc_discovery.serving.deadlines import waited_too_long
 
@@ -26,9 +27,10 @@ MAX_AT_ONCE = 64
 _THREADS = min(4, max(1, (os.cpu_count() or 2) // 2))
 _DEFAULT_SECONDS = 30.0  # for callers that set no deadline
 _MAX_ITERATIONS = 1_000_000
+_HASH_KIB = 19 * 1024
 
 # OWASP's parameters for argon2id: 19 MiB, two passes. More memory would be taken from the other calls of a small machine.
-_argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_argon2 = PasswordHasher(time_cost=2, memory_cost=_HASH_KIB, parallelism=1)
 _DUMMY = _argon2.hash(os.urandom(16).hex())
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
@@ -52,6 +54,11 @@ class Passwords:
         self._most = limit
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="argon2")
         self._under_way = 0
+        watch("passwords", self, Passwords.size)
+
+    def size(self) -> CacheSize:
+        """How many passwords are being hashed or wait, and how many bytes the hashing takes."""
+        return CacheSize(self._under_way, min(self._under_way, _THREADS) * _HASH_KIB * 1024)
 
     async def hashed(self, password: str) -> str:
         """The argon2id hash to store for a new password."""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from common.caches import CacheSize, watch
 from grpc_discovery import start_shielded
 from language.word_index import Analysis
 from services.video_catalog.index_plan import Step
@@ -21,6 +22,8 @@ MAX_WAITING_STEPS = 40_000
 
 MAX_WAITING = 1_000
 """Submits that wait in this process: with 400 words to spell each, 30 MB."""
+
+_STEP_BYTES, _WORD_BYTES = 250, 75
 
 GROUP = 32
 """Submits that are finished together: what they have in common is written once, and in fewer messages."""
@@ -48,6 +51,7 @@ class LateIndexing:
         self._waiting: dict[QueuedSubmit, Rest] = {}
         self._waiting_steps = 0
         self._worker: asyncio.Task[None] | None = None
+        watch("late_indexing", self, LateIndexing.size)
 
     def rest(self, submit: QueuedSubmit, timestamp_us: int, steps: Sequence[Step], found: Analysis) -> Rest:
         """What is left to do of a submit with the words that were `found` and the `steps` that were put off."""
@@ -65,6 +69,11 @@ class LateIndexing:
     def has(self, submit: QueuedSubmit) -> bool:
         """Whether a submit waits here, or is being finished."""
         return submit in self._waiting
+
+    def size(self) -> CacheSize:
+        """How many submits wait here, and about how many bytes they take."""
+        words = sum(len(rest.spellings) for rest in self._waiting.values())
+        return CacheSize(len(self._waiting), _STEP_BYTES * self._waiting_steps + _WORD_BYTES * words)
 
     async def finish(self, rests: Sequence[Rest]) -> None:
         """Write what is left of some submits, one message at a time, and take them from the queue. Raises what Database raises."""

@@ -7,15 +7,20 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from time import monotonic
 
+from common.caches import CacheSize, watch
+
 MAX_REMEMBERED = 50_000
 REMEMBERED_SECONDS = 600.0
+_BYTES_EACH = 300
 
 
 class RecentlyWritten:
     """Texts whose rows were written lately."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        """`name` is that of the cache in the metrics."""
         self._until: OrderedDict[str, float] = OrderedDict()
+        watch(name, self._until, lambda until: CacheSize.estimated(len(until), _BYTES_EACH))
 
     def without(self, texts: Iterable[str]) -> list[str]:
         """The texts that were not added lately, sorted."""

@@ -18,7 +18,7 @@ class Spellings:
 
     def __init__(self, repository: VideoCatalogRepository) -> None:
         self._repository = repository
-        self._written = RecentlyWritten()
+        self._written = RecentlyWritten("spellings")
 
     def missing(self, found: Analysis) -> list[str]:
         """The words of a submit whose spellings are to be written: those that were not written lately, within MAX_NEW_SPELLINGS."""

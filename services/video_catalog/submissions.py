@@ -17,6 +17,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
+from common.caches import LOCK_BYTES, CacheSize, watch
 from common.errors import Unavailable
 from common.time_slices import in_slices
 from common.timestamps import now
@@ -74,11 +75,12 @@ class Submissions:
     def __init__(self, videos: VideoCatalogRepository) -> None:
         self.videos = videos
         self._spellings = Spellings(videos)
-        self._beginnings = RecentlyWritten()
+        self._beginnings = RecentlyWritten("beginnings")
         self._late_indexing = LateIndexing(videos, self._spellings)
         self.sweep = IndexSweep(videos, self._late_indexing)
         self._last_added = datetime.min
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        watch("video_locks", self._turns, lambda locks: CacheSize.estimated(len(locks), LOCK_BYTES))
 
     async def submit(self, submission: Submission) -> None:
         """Write a video, or the new form of one that its user submitted before: it keeps its added_date, and so where it stands in each list.

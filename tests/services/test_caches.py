@@ -143,7 +143,7 @@ async def test_the_rarities_of_a_sample_are_counted_within_a_bound(growth: Growt
 
 
 def test_spellings_that_were_written_are_remembered_within_a_bound(growth: Growth) -> None:
-    written = RecentlyWritten()
+    written = RecentlyWritten("spellings")
     for number in range(2 * MAX_REMEMBERED // 1000):
         written.add(f"{number:08}{word:032}" for word in range(1000))
     assert growth() < 15 * MB

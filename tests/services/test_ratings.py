@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from grpc import aio
+from prometheus_client import REGISTRY
 
 from common.errors import Unavailable
 from grpc_discovery import DeadlineExceeded
@@ -109,6 +110,25 @@ async def test_ratings_that_wait_for_one_write_share_the_next() -> None:
     writes.go_on.set()
     await asyncio.gather(*tasks)
     assert [len(made) for made in writes.made] == [1, MAX_IN_ONE_WRITE, 1]
+
+
+async def test_writes_that_were_applied_are_counted_and_the_ratings_that_shared_them() -> None:
+    def counted() -> tuple[float, float]:
+        names = ("killrvideo_rating_batches_total", "killrvideo_ratings_coalesced_total")
+        batches, coalesced = (REGISTRY.get_sample_value(name) or 0.0 for name in names)
+        return batches, coalesced
+
+    writes, video, before = Writes(True, False, OutcomeUnknown("?"), True, Unavailable("away")), uuid4(), counted()
+    coalescing = Coalescing(writes)
+    tasks = [asyncio.create_task(coalescing.write(video, uuid4(), 3))]
+    await writes.begun.wait()
+    tasks += [asyncio.create_task(coalescing.write(video, uuid4(), 3)) for _ in range(5)]
+    await asyncio.sleep(0)
+    writes.go_on.set()
+    await asyncio.gather(*tasks)
+    with pytest.raises(Unavailable):
+        await coalescing.write(video, uuid4(), 3)
+    assert counted() == (before[0] + 2, before[1] + 4)
 
 
 async def test_of_two_ratings_by_one_user_in_one_write_the_later_wins() -> None:

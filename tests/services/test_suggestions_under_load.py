@@ -1,13 +1,16 @@
 """While many lists wait, a first list comes at once from content alone, and the better one when it is made."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID, uuid4
 
 import pytest
 
+from common.metrics import suggestion_lists
 from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceStub, add_SuggestedVideoServiceServicer_to_server
 from services.suggested_videos.list_repository import ListName, ListRow
 from services.suggested_videos.rows import RatingRow
@@ -19,6 +22,8 @@ from tests.services.test_suggested_videos import fans, new_servicer, related, su
 if TYPE_CHECKING:
     from protos.suggested_videos_pb2_grpc import SuggestedVideoServiceAsyncStub
 
+LISTS: tuple[Literal["related", "for_person"], ...] = ("related", "for_person")
+SOURCES: tuple[Literal["made", "kept", "content"], ...] = ("made", "kept", "content")
 AT_ONCE = 2
 Call = asyncio.Task[tuple[list[UUID], str]]
 SECONDS = 10
@@ -141,6 +146,38 @@ async def test_an_outdated_list_is_shown_while_many_wait_unless_it_is_of_other_c
         assert {*(await related(stub, jazz[1]))[0]} <= {*rock}
     tables.open.set()
     await asyncio.gather(*calls)
+
+
+async def test_lists_that_are_shown_are_counted_by_where_they_came_from(
+    stub: "SuggestedVideoServiceAsyncStub", tables: SlowRatings
+) -> None:
+    def counted() -> Counter[tuple[str, str]]:
+        return Counter({key: int(suggestion_lists(*key)._value.get()) for key in product(LISTS, SOURCES)})
+
+    jazz, user_id = videos(tables, 70, "jazz"), uuid4()
+    fans(tables, 3, jazz, [])
+    tables.open.set()
+    before = counted()
+    async with asyncio.timeout(SECONDS):
+        for _ in range(3):
+            await related(stub, jazz[0])  # made, and kept from then on
+        await suggested(stub, user_id)  # who rated nothing, so the popular one
+        assert counted() - before == {("related", "made"): 1, ("related", "kept"): 2, ("for_person", "made"): 1}
+        tables.rate(user_id, jazz[0], 5)
+        tables.open.clear()
+        calls, before = await busy(stub, tables), counted()
+        await related(stub, jazz[1])
+        await suggested(stub, user_id)
+        _, token = await related(stub, jazz[0], 5)
+        await related(stub, jazz[0], 5, token)  # a later page
+        assert counted() - before == {("related", "content"): 1, ("for_person", "content"): 1, ("related", "kept"): 1}
+        await let_through(tables, calls)
+    assert counted() - before == {
+        ("related", "content"): 1,
+        ("for_person", "content"): 1,
+        ("related", "kept"): 1,
+        ("related", "made"): AT_ONCE,
+    }
 
 
 async def test_so_many_lists_wait_and_one_that_fails_does_not_stop_the_others() -> None:
