@@ -17,6 +17,7 @@ from typing import Any
 from common.catalogue import SHARED_PORT, TRACE_KEY, KnownService
 from common.cautions import warn_of_surroundings
 from common.database import Database, Statement, wait_for_database
+from common.database.observed import observed
 from common.settings import Settings
 from grpc_discovery import Application, Registry
 
@@ -52,7 +53,8 @@ class CassandraSession:
 
     async def ready(self) -> None:
         """Find Cassandra, connect and prepare all statements; waits without end."""
-        self._database = await wait_for_database(self._settings.cassandra, self._registry(), self._statements)
+        database = await wait_for_database(self._settings.cassandra, self._registry(), self._statements)
+        self._database = observed(database, self._settings)
         await warn_of_surroundings(self._database, self._settings)
 
     async def alive(self) -> bool:

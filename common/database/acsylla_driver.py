@@ -220,8 +220,8 @@ class AcsyllaDriver:
     async def _read(self, prepared: _Prepared, values: Values) -> Any:
         try:
             return await self._execute(prepared, values)
-        except TooFewReplicas:
-            return await read_again(lambda: self._execute(prepared, values))
+        except TooFewReplicas as error:
+            return await read_again(lambda: self._execute(prepared, values), error)
 
     async def _execute(
         self,

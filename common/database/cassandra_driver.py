@@ -222,8 +222,8 @@ class CassandraDriver:
     async def _read(self, bound: BoundStatement) -> list[Any]:
         try:
             return await self._execute(bound)
-        except TooFewReplicas:
-            return await read_again(lambda: self._execute(bound))
+        except TooFewReplicas as error:
+            return await read_again(lambda: self._execute(bound), error)
 
     async def _execute(
         self,

@@ -13,6 +13,7 @@ from common.database.availability import TooFewReplicas
 from common.database.interface import Outcome
 from common.errors import Unavailable
 from grpc_discovery import time_left
+from grpc_discovery.telemetry.spans import recorded
 
 MAX_SECONDS = 10.0
 """How long a statement is repeated for callers without a deadline."""
@@ -39,16 +40,19 @@ async def repeated(attempt: Callable[[TooFewReplicas | None], Awaitable[Result]]
             seconds = random.uniform(pause / 2, pause)
             if not idempotent or loop.time() + seconds >= ends:
                 raise
+        _tell_of_retry(former)
         await asyncio.sleep(seconds)
         pause = min(_MAX_PAUSE, pause * 2)
 
 
-async def read_again(attempt: Callable[[], Awaitable[Result]]) -> Result:
-    """The result of a read whose first attempt met too few replicas or lost its connection, made once more after a moment.
+async def read_again(attempt: Callable[[], Awaitable[Result]], former: TooFewReplicas) -> Result:
+    """The result of a read whose `former` attempt met too few replicas or lost its connection, made once more after a moment.
 
     More often would only keep the caller waiting: a page without one of its parts is shown at once.
     """
-    await asyncio.sleep(min(time_left(_MIN_PAUSE), random.uniform(0, _MIN_PAUSE)))
+    seconds = min(time_left(_MIN_PAUSE), random.uniform(0, _MIN_PAUSE))
+    _tell_of_retry(former)
+    await asyncio.sleep(seconds)
     return await attempt()
 
 
@@ -61,12 +65,19 @@ async def settled(attempt: Callable[[], Awaitable[Outcome]], own: Mapping[str, A
     for number in range(1, _MAX_UNKNOWN + 1):
         try:
             outcome = await attempt()
-        except Unavailable:
+        except Unavailable as error:
             if number == _MAX_UNKNOWN:
                 raise
+            _tell_of_retry(error)
             await asyncio.sleep(random.uniform(0, _MIN_PAUSE))
         else:
             break
     if not outcome.applied and number > 1 and all(outcome.current[0].get(name) == own[name] for name in own):
         return Outcome(applied=True, current=[])
     return outcome
+
+
+def _tell_of_retry(former: Unavailable) -> None:
+    """Note in the present span, if there is one, that something is tried again, and what the attempt before it met."""
+    if span := recorded():
+        span.add_event("retry", reason=type(former).__name__)

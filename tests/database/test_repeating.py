@@ -10,6 +10,7 @@ from common.database.availability import TooFewReplicas, WriteTimedOut, too_few,
 from common.database.repeating import read_again, repeated
 from common.errors import Unavailable
 from grpc_discovery.serving.deadlines import set_time_left
+from tests.database.recording import recording
 
 Attempt = Callable[[TooFewReplicas | None], Awaitable[str]]
 
@@ -39,6 +40,27 @@ async def test_it_is_repeated_while_too_few_replicas_answer() -> None:
     assert [type(former) for former in given] == [type(None), WriteTimedOut, TooFewReplicas]
 
 
+async def test_each_repetition_is_told_in_the_span_of_the_call_with_what_went_before() -> None:
+    attempt, _ = failing(too_few(True), too_few(False))
+    again, _ = failing()
+    claims, _ = failing(unavailable())
+
+    async def settling() -> Outcome:
+        await claims(None)
+        return Outcome(applied=True, current=[])
+
+    with recording([]) as span:
+        await repeated(attempt)
+        await read_again(lambda: again(None), TooFewReplicas("away"))
+        await settled(settling, {})
+    assert [(name, attributes["reason"]) for name, _, attributes in span.events] == [
+        ("retry", "WriteTimedOut"),
+        ("retry", "TooFewReplicas"),
+        ("retry", "TooFewReplicas"),
+        ("retry", "NotAnswering"),
+    ]
+
+
 async def test_it_is_not_repeated_when_no_node_answers() -> None:
     attempt, given = failing(unavailable())
     with pytest.raises(Unavailable):
@@ -66,7 +88,7 @@ async def test_no_repetition_runs_past_the_deadline() -> None:
 async def test_a_read_is_made_once_more_and_not_again() -> None:
     attempt, given = failing(too_few(False))
     with pytest.raises(TooFewReplicas):
-        await read_again(lambda: attempt(None))
+        await read_again(lambda: attempt(None), TooFewReplicas("away"))
     assert len(given) == 1
 
 
