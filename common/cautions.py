@@ -1,20 +1,25 @@
 """What a service warns of when it starts: surroundings in which something acknowledged can be lost, or anybody can make paging tokens.
 
-Each is looked at once, when the session with Cassandra is ready. docs/operations.md says what to do about each.
+Each is looked at when the session with Cassandra is ready, and the clock every minute from then on, for the metrics. docs/operations.md says what
+to do about each.
 """
 
+import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import NamedTuple
 
 from common.database import CLOCK, Database, DatabaseError, Select
+from common.metrics import CLOCK_OFFSET
 from common.settings import Settings
 from common.timestamps import now
 from grpc_discovery import ServiceError
 from grpc_discovery.addresses import is_loopback
 
 MAX_CLOCK_DIFFERENCE_SECONDS = 0.5
+CLOCK_EVERY_SECONDS = 60.0
 
 
 class SettingRow(NamedTuple):
@@ -33,11 +38,24 @@ async def warn_of_surroundings(database: Database, settings: Settings) -> None:
     if warning := of_the_paging_key(settings):
         _log.warning(warning)
     for check in (of_the_commit_log, of_the_clock):
-        try:
-            if warning := await check(database):
-                _log.warning(warning)
-        except (DatabaseError, ServiceError) as error:  # an older Cassandra, or a role that may not read this
-            _log.debug("not checked (%s): %s", check.__name__, error)
+        if warning := await _made(check, database):
+            _log.warning(warning)
+
+
+async def follow_the_clock(database: Database) -> None:
+    """Measure the clock every minute, without end, for the metrics alone. Nothing is raised."""
+    while True:
+        await asyncio.sleep(CLOCK_EVERY_SECONDS)
+        await _made(of_the_clock, database)
+
+
+async def _made(check: Callable[[Database], Awaitable[str | None]], database: Database) -> str | None:
+    """The warning of a check, if there is one."""
+    try:
+        return await check(database)
+    except (DatabaseError, ServiceError) as error:  # an older Cassandra, or a role that may not read this
+        _log.debug("not checked (%s): %s", check.__name__, error)
+        return None
 
 
 def of_the_paging_key(settings: Settings) -> str | None:
@@ -64,7 +82,10 @@ async def of_the_commit_log(database: Database) -> str | None:
 
 
 async def of_the_clock(database: Database) -> str | None:
-    """A warning when Cassandra's clock differs from this machine's by more than 0.5 s. Raises what `select_one` raises."""
+    """A warning when Cassandra's clock differs from this machine's by more than 0.5 s. The difference goes to the metrics.
+
+    Raises what `select_one` raises.
+    """
     await database.prepare([CLOCK])
     asked, began = now(), time.monotonic()
     row = await database.select_one(CLOCK)
@@ -72,6 +93,7 @@ async def of_the_clock(database: Database) -> str | None:
         return None
     half_the_way = timedelta(seconds=(time.monotonic() - began) / 2)
     difference = (row.timestamp - (asked + half_the_way)).total_seconds()
+    CLOCK_OFFSET.set(difference)
     # What the way back may have taken longer than the way there is no difference of the clocks.
     if abs(difference) <= MAX_CLOCK_DIFFERENCE_SECONDS + half_the_way.total_seconds():
         return None

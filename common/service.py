@@ -7,6 +7,7 @@
 themselves are those of any service, in the library: grpc_discovery/serving/life.py.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from importlib import import_module
 from typing import Any
 
 from common.catalogue import SHARED_PORT, TRACE_KEY, KnownService
-from common.cautions import warn_of_surroundings
+from common.cautions import follow_the_clock, warn_of_surroundings
 from common.database import Database, Statement, wait_for_database
 from common.database.observed import observed
 from common.settings import Settings
 from grpc_discovery import Application, Registry
+from grpc_discovery.tasks import cancel_and_wait, keep_running
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class CassandraSession:
     def __init__(self, settings: Settings, statements: Sequence[Statement], registry: Callable[[], Registry]) -> None:
         self._settings, self._statements, self._registry = settings, statements, registry
         self._database: Database | None = None
+        self._following_the_clock: asyncio.Task[None] | None = None
 
     @property
     def database(self) -> Database:
@@ -56,6 +59,9 @@ class CassandraSession:
         database = await wait_for_database(self._settings.cassandra, self._registry(), self._statements)
         self._database = observed(database, self._settings)
         await warn_of_surroundings(self._database, self._settings)
+        if self._settings.telemetry.metrics_port != 0:
+            follow = partial(follow_the_clock, self._database)
+            self._following_the_clock = asyncio.create_task(keep_running("follow the clock", follow))
 
     async def alive(self) -> bool:
         """Whether Cassandra answers just now."""
@@ -63,6 +69,7 @@ class CassandraSession:
 
     async def close(self) -> None:
         """Close the session, where there is one."""
+        await cancel_and_wait([self._following_the_clock])
         if self._database:
             await self._database.close()
             _log.info("database session closed")

@@ -1,5 +1,6 @@
 """What a service warns of when it starts, asked of a real Cassandra with each driver."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,12 +9,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from cassandra.cluster import Session
+from prometheus_client import REGISTRY
 
 from common import cautions
 from common.database import ClockRow, Database, DatabaseError, connect
+from common.metrics import CLOCK_OFFSET
 from common.settings import Settings
 from common.timestamps import now
 from grpc_discovery.addresses import Address
+from grpc_discovery.tasks import cancel_and_wait
 from tests.database.keyspace import DRIVERS, KEYSPACE, settings_for
 
 pytestmark = pytest.mark.asyncio
@@ -56,14 +60,52 @@ async def test_clocks_that_differ_by_less_than_half_a_second_are_not(
     assert await cautions.of_the_clock(database) is None
 
 
+@pytest.mark.parametrize("seconds", [2.0, -2.0])
+async def test_how_far_the_clocks_are_apart_is_measured_again_and_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    measured = asyncio.Queue[float]()
+    monkeypatch.setattr(cautions, "CLOCK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(CLOCK_OFFSET, "set", measured.put_nowait)
+    following = asyncio.create_task(cautions.follow_the_clock(database))
+    try:
+        async with asyncio.timeout(10):
+            assert abs(await measured.get()) < 0.5
+            monkeypatch.setattr(cautions, "now", lambda: now() + timedelta(seconds=seconds))
+            while abs(await measured.get() + seconds) > 0.5:
+                pass
+    finally:
+        await cancel_and_wait([following])
+
+
+async def test_the_offset_is_what_was_measured_last(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds in (2, -2, 0):
+        monkeypatch.setattr(cautions, "now", lambda seconds=seconds: now() + timedelta(seconds=seconds))
+        await cautions.of_the_clock(database)
+        assert REGISTRY.get_sample_value("killrvideo_clock_offset_seconds") == pytest.approx(-seconds, abs=0.5)
+
+
+async def test_a_clock_that_cannot_be_read_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cautions, "CLOCK_EVERY_SECONDS", 0.01)
+    refusing: Any = Answering(DatabaseError("no SELECT permission"))
+    following = asyncio.create_task(cautions.follow_the_clock(refusing))
+    async with asyncio.timeout(10):
+        while refusing.asked < 3:  # noqa: ASYNC110  it is asked
+            await asyncio.sleep(0.01)
+    assert not following.done()
+    await cancel_and_wait([following])
+
+
 class Answering:
     """A session whose only answer is given: a setting of the node, or an error."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
+        self.asked = 0
 
     async def prepare(self, statements: Any) -> None:
         """Fails where the answer is an error."""
+        self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer
 
