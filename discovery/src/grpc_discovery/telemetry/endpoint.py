@@ -66,7 +66,7 @@ class Endpoint:
         seconds = max(now.at - before.at, 0.001)
         return {
             "since": self._since,
-            "seconds": round(seconds, 1),
+            "seconds": round(seconds, 3),
             "calls_per_second": round(calls[inf] / seconds, 1),
             "p50_ms": _quantile(calls, 0.5),
             "p99_ms": _quantile(calls, 0.99),
