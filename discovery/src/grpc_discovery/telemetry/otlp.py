@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import os
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from prometheus_client import REGISTRY
 from grpc_discovery.telemetry.spans import Span
 
 _SCOPE = InstrumentationScope("grpc_discovery")
+_LAST_SECONDS = 2.0
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 # Names that the conventions write with dots.
 _DOTTED = {
@@ -44,7 +46,7 @@ _UNITS = {"seconds": "s", "bytes": "By"}
 def span_export(service: str, instance: str) -> Callable[[Span], None]:
     """What takes spans that have ended, and sends them in the background, many at a time. One of a process under that name."""
     resource, processor = _resource(service, instance), BatchSpanProcessor(OTLPSpanExporter())
-    atexit.register(processor.shutdown)
+    atexit.register(_send_the_rest, processor)
 
     def export(span: Span) -> None:
         parent = SpanContext(span.trace_id, span.parent_id, True, _SAMPLED) if span.parent_id else None
@@ -64,6 +66,13 @@ def span_export(service: str, instance: str) -> Callable[[Span], None]:
         processor.on_end(ended)
 
     return export
+
+
+def _send_the_rest(processor: BatchSpanProcessor) -> None:
+    """At the end of the process, which a collector that is away must not hold up."""
+    sending = threading.Thread(target=processor.shutdown, daemon=True)
+    sending.start()
+    sending.join(_LAST_SECONDS)
 
 
 async def send_metrics(service: str, instance: str) -> None:
