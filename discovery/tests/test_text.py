@@ -5,7 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import grpc
@@ -15,7 +15,8 @@ import grpc_discovery
 
 LIBRARY = Path(__file__).parent.parent
 SOURCE = LIBRARY / "src" / "grpc_discovery"
-MAX_LINES, MAX_FILE, MAX_FUNCTION = 4700, 300, 45
+MAX_LINES, MAX_FILE, MAX_FUNCTION = 5700, 300, 45
+MAX_TELEMETRY = 600  # of these
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -74,10 +75,14 @@ assert not extras, f"packages of extras: {extras}"
 def test_it_stays_small() -> None:
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in _modules()}
     assert {path.name: count for path, count in lines.items() if count > MAX_FILE} == {}
-    written = [line.strip() for path in _modules() for line in path.read_text(encoding="utf-8").splitlines()]
-    assert sum(1 for line in written if line and not line.startswith("#")) <= MAX_LINES, (
-        "blank lines and comments are free"
-    )
+    assert _size(_modules()) <= MAX_LINES
+    assert _size(path for path in _modules() if path.parent.name == "telemetry") <= MAX_TELEMETRY
+
+
+def _size(modules: Iterable[Path]) -> int:
+    """How many lines are written there; blank ones and comments are free."""
+    lines = [line.strip() for path in modules for line in path.read_text(encoding="utf-8").splitlines()]
+    return sum(1 for line in lines if line and not line.startswith("#"))
 
 
 def test_no_function_is_long() -> None:

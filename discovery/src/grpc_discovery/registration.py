@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Self
 
+from grpc_discovery import tallies
 from grpc_discovery.addresses import check_instance_name, check_service_name, parse_dialable, printable
 from grpc_discovery.loop_thread import LoopThread
 from grpc_discovery.registry.factory import OpeningRegistry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from grpc_discovery.settings import Settings
 from grpc_discovery.tasks import cancel_and_wait
-from grpc_discovery.telemetry import tallies
 
 # How long a lost entry waits before the next try: between these, so that all are back within 5 s of etcd's return.
 _RETRY_SECONDS = (0.3, 2.0)

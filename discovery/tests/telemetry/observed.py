@@ -14,9 +14,8 @@ from discovery.tests.balancing.servers import GREETER
 from discovery.tests.waiting import eventually
 from greeter_pb2 import HelloReply, HelloRequest
 from greeter_pb2_grpc import GreeterServicer, add_GreeterServicer_to_server
-from grpc_discovery import Application, Discovery, MemoryRegistry, NotFound, Settings
+from grpc_discovery import Application, Discovery, MemoryRegistry, NotFound, Settings, tallies
 from grpc_discovery.serving.handlers import Interceptor
-from grpc_discovery.telemetry import tallies
 from grpc_discovery.telemetry.spans import recorded
 from infra.ports import free_port
 

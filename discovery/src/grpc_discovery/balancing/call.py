@@ -14,9 +14,9 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from grpc_discovery import tallies
 from grpc_discovery.balancing.endpoint import Ejection, Endpoint
 from grpc_discovery.balancing.pool import Pool
-from grpc_discovery.telemetry import tallies
 from grpc_discovery.telemetry.calls import CallerMethod
 from grpc_discovery.telemetry.spans import Span, TraceContext
 

@@ -11,10 +11,10 @@ from hashlib import blake2b
 
 from grpc import aio
 
+from grpc_discovery import tallies
 from grpc_discovery.balancing.endpoint import Ejection, Endpoint, Health
 from grpc_discovery.balancing.resolver import Resolver
 from grpc_discovery.tasks import cancel_and_wait, keep_running
-from grpc_discovery.telemetry import tallies
 
 _log = logging.getLogger(__name__)
 

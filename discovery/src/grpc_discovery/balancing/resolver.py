@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
+from grpc_discovery import tallies
 from grpc_discovery.addresses import parse_dialable, printable
 from grpc_discovery.registry.factory import OpeningRegistry
 from grpc_discovery.registry.interface import Registry, RegistryUnavailable
 from grpc_discovery.tasks import cancel_and_wait, keep_running
-from grpc_discovery.telemetry import tallies
 
 _log = logging.getLogger(__name__)
 

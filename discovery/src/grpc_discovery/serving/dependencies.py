@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from grpc_discovery.telemetry import tallies
+from grpc_discovery import tallies
 
 _ASK_EVERY_SECONDS = 0.5
 _ALIVE_SECONDS = 2.0

@@ -18,13 +18,14 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import aio
 
+from grpc_discovery import tallies
 from grpc_discovery.serving.admission import AdmissionQueue
 from grpc_discovery.serving.deadlines import set_time_left
 from grpc_discovery.serving.loop_monitor import LoopMonitor
 from grpc_discovery.serving.statuses import InvalidArgument, PermissionDenied, ResourceExhausted, ServiceError
+from grpc_discovery.serving.told import with_told
 from grpc_discovery.settings import Settings
-from grpc_discovery.telemetry import tallies
-from grpc_discovery.telemetry.calls import ServerCalls, with_told
+from grpc_discovery.telemetry.calls import ServerCalls
 from grpc_discovery.telemetry.spans import current, new_root
 
 Coroutine = Callable[[Any, Any], Awaitable[Any]]

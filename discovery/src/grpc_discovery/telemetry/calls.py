@@ -1,6 +1,5 @@
 """Both sides of every call, measured and traced: what stands around a server's handlers, and what a caller's channel tells of its calls."""
 
-import json
 import random
 from collections.abc import Callable
 from math import inf
@@ -9,18 +8,14 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from grpc_discovery.telemetry.spans import Span, TraceContext, current, enter, new_root, parse, recorded
+from grpc_discovery.serving.told import ToldSpan
+from grpc_discovery.telemetry.spans import Span, TraceContext, current, enter, new_root, parse
 
 TRACE_KEY = "grpc-discovery-trace"
 """The metadata with which callers ask what their call did (`grpc-discovery-trace: 1`), where an application names no other."""
-MAX_TOLD_BYTES = 6_000
-"""Of trailing metadata, with what the answer has there already: clients refuse more than 8 KiB."""
-
 # Statuses that say that a server did not do its part; others, such as NOT_FOUND, are answers.
 SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 _STATUS = {status.value[0]: status.name for status in grpc.StatusCode}
-# Attributes of a span that callers are told, and by which short names.
-_TOLD = {"db.query.text": "statement", "db.response.returned_rows": "rows", "db.operation.batch.size": "batch"}
 
 
 class Tracing(NamedTuple):
@@ -38,56 +33,6 @@ class Tracing(NamedTuple):
     def root(self) -> TraceContext:
         """A new trace, sampled or not."""
         return new_root(self.export is not None and random.random() < self.ratio)
-
-
-class ToldSpan(Span):
-    """A server's span of which the caller is told, with those that have ended within it."""
-
-    __slots__ = ("_inner", "_tracing")
-
-    def __init__(
-        self, method: str, attributes: dict[str, Any], tracing: Tracing, sinks: Any, parent: TraceContext
-    ) -> None:
-        self._inner: list[Span] = []
-        self._tracing = tracing
-        super().__init__(method, "SERVER", attributes, (*sinks, self._inner.append), parent)
-
-    def metadata(self, others: Any) -> tuple[Any, ...]:
-        """The answer's trailing metadata, `others`, and what this call has done so far, as JSON that fits beside them."""
-        others, key = tuple(others or ()), self._tracing.told_key
-        head: dict[str, Any] = {
-            "trace_id": f"{self.trace_id:032x}",
-            "instance": self._tracing.instance,
-            "spans": [self._told(self)],
-        }
-        left = MAX_TOLD_BYTES - len(key) - len(json.dumps(head)) - len(', "left_out": 10000')
-        left -= sum(len(name) + len(value) for name, value in others)
-        told = []
-        for span in self._inner:
-            told.append(self._told(span))
-            left -= len(json.dumps(told[-1])) + 2
-            if left < 0:
-                told.pop()
-                head["left_out"] = len(self._inner) - len(told)
-                break
-        head["spans"] += told
-        return (*others, (key, json.dumps(head)))
-
-    def _told(self, span: Span) -> dict[str, Any]:
-        told: dict[str, Any] = {"name": span.name, "at_ms": round((span.start_ns - self.start_ns) / 1e6, 2)}
-        told["ms"] = round(span.milliseconds, 2)
-        told |= {short: span.attributes[name] for name, short in _TOLD.items() if name in span.attributes}
-        if span.error:
-            told["error"] = span.error
-        if span.events:
-            told["events"] = [name for name, _, _ in span.events]
-        return told
-
-
-def with_told(metadata: Any) -> Any:
-    """Trailing metadata of the present call with what its caller is told of it, if anything."""
-    span = recorded()
-    return span.metadata(metadata) if isinstance(span, ToldSpan) else metadata
 
 
 class ServerCalls:
@@ -140,7 +85,7 @@ def begin_server_call(tracing: Tracing, method: str, context: Any) -> TraceConte
             trace.span_id = 0  # the span is the first of its trace
         attributes = {"rpc.system.name": "grpc", "rpc.method": method}
         if told:
-            trace = ToldSpan(method, attributes, tracing, sinks, trace)
+            trace = ToldSpan(method, attributes, sinks, trace, key=tracing.told_key, instance=tracing.instance)
         else:
             trace = Span(method, "SERVER", attributes, sinks, trace)
     enter(trace)
@@ -184,7 +129,6 @@ def _end(span: Span, status: str) -> None:
 
 
 def _status_of(code: Any) -> str:
-    """The name of a status that a handler gave, as a StatusCode or as its number."""
     return code.name if isinstance(code, grpc.StatusCode) else _STATUS.get(code, "UNKNOWN")
 
 

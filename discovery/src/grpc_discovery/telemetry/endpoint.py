@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from grpc_discovery import tallies
 from grpc_discovery.serving.handlers import Interceptor
 from grpc_discovery.serving.http import reply
-from grpc_discovery.telemetry import tallies
 from grpc_discovery.telemetry.calls import SERVER_ERRORS
 from grpc_discovery.telemetry.metrics import SERVER_CALLS
 

@@ -9,12 +9,12 @@ from prometheus_client import REGISTRY, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from grpc_discovery import tallies
 from grpc_discovery.balancing.pool import Pool
 from grpc_discovery.balancing.resolver import Resolver
 from grpc_discovery.registration import Registration, State
 from grpc_discovery.serving.dependencies import Follower
 from grpc_discovery.serving.handlers import Interceptor
-from grpc_discovery.telemetry import tallies
 
 BUCKETS = (
     0.0005,
@@ -82,15 +82,13 @@ class States(Collector):
 
 
 def _of_servers(servers: list[Interceptor]) -> Iterator[Metric]:
-    if not servers:
-        return
     under_way = sum(each.under_way for each in servers)
     yield _gauge("server_calls_in_flight", "Calls that are worked on.", [], {(): under_way})
     shed = sum(each.shed_calls for each in servers)
     yield _counter("server_shed_calls", "Calls refused because of overload.", [], {(): shed})
-    delay = max(each.queue.delay for each in servers)
+    delay = max((each.queue.delay for each in servers), default=0.0)
     yield _gauge("server_queue_delay_seconds", "How long calls wait before this process sees them.", [], {(): delay})
-    hold = max(each.loop_monitor.recent_hold for each in servers)
+    hold = max((each.loop_monitor.recent_hold for each in servers), default=0.0)
     text = "The longest step on the event loop in the last 30 to 60 seconds, in CPU time."
     yield _gauge("event_loop_longest_hold_seconds", text, [], {(): hold})
 

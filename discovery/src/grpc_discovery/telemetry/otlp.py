@@ -39,7 +39,6 @@ _DOTTED = {
         ),
     )
 }
-_UNITS = {"seconds": "s", "bytes": "By"}
 
 
 @cache
@@ -98,7 +97,7 @@ def _metric(family: Any, began: int, now: int) -> otel.Metric:
     return otel.Metric(
         _DOTTED.get(plain, family.name),
         family.documentation,
-        _UNITS.get(unit, "1"),
+        {"seconds": "s", "bytes": "By"}.get(unit, "1"),
         _MAKERS[family.type](family, began, now),
     )
 

@@ -19,7 +19,6 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 Kind = Literal["SERVER", "CLIENT"]
-"""Which side of a call a span is."""
 
 
 class TraceContext:

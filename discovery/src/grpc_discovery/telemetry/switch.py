@@ -10,7 +10,6 @@ from typing import Any
 from grpc_discovery.environment import SettingsError
 from grpc_discovery.settings import Settings
 from grpc_discovery.telemetry.calls import CallerMethod, ServerCalls, Tracing
-from grpc_discovery.telemetry.spans import Span
 
 _PORT_OFFSET = 1_000
 _EXTRA = "needs what `pip install grpc-discovery[telemetry]` brings"
@@ -26,13 +25,16 @@ def server_calls(settings: Settings, name: str, instance: str, is_local: bool, t
     chosen = settings.telemetry.trace_to_callers
     told_key = told_key if (is_local if chosen is None else chosen) else ""
     ratio = settings.telemetry.trace_ratio
-    tracing = Tracing(ratio, _export(name, instance), told_key, instance) if ratio or told_key else None
+    otlp = _otlp()
+    export = otlp and otlp.span_export(name, instance)
+    tracing = Tracing(ratio, export, told_key, instance) if ratio or told_key else None
     return ServerCalls(times, tracing) if times or tracing else None
 
 
 def caller_methods(settings: Settings) -> Callable[[str], CallerMethod]:
     """What tells of the calls of `/package.Service/Method`. Raises SettingsError where the extra is missing."""
-    times, tracing = _times(settings, "CLIENT_CALLS"), Tracing(settings.telemetry.trace_ratio, _export("", ""))
+    otlp, times = _otlp(), _times(settings, "CLIENT_CALLS")
+    tracing = Tracing(settings.telemetry.trace_ratio, otlp and otlp.span_export("", ""))
     return lambda path: CallerMethod(path, times, tracing)
 
 
@@ -49,11 +51,8 @@ async def served(settings: Settings, listen_port: int) -> AsyncIterator[Any]:
     from grpc_discovery.telemetry.endpoint import Endpoint
 
     where = Address(settings.telemetry.metrics_host, port)
-    endpoint, advice = (
-        Endpoint(f"http://{where}/metrics"),
-        f"{settings.variable('METRICS_PORT')} chooses another, 0 none",
-    )
-    async with serve_http(endpoint, where.host, where.port, advice):
+    advice = f"{settings.variable('METRICS_PORT')} chooses another, 0 none"
+    async with serve_http(endpoint := Endpoint(f"http://{where}/metrics"), where.host, where.port, advice):
         yield endpoint
 
 
@@ -74,11 +73,6 @@ def metrics_sender(settings: Settings, name: str, instance: str) -> Callable[[],
     """The work of sending metrics to a collector; None where no address is set, or nothing is measured."""
     otlp = _otlp() if settings.telemetry.metrics_port != 0 else None
     return otlp and partial(otlp.send_metrics, name, instance)
-
-
-def _export(name: str, instance: str) -> Callable[[Span], None] | None:
-    otlp = _otlp()
-    return otlp and otlp.span_export(name, instance)  # type: ignore[no-any-return]
 
 
 @cache
