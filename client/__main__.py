@@ -5,6 +5,7 @@
     python -m client call VideoCatalogService GetLatestVideoPreviews '{"page_size": 5}'
     python -m client wait [SERVICE …] --timeout 60            until each has an instance that serves
     python -m client advertise web 10.0.75.1:3000 [--while COMMAND …]
+    python -m client sd                                       targets of all seven for Prometheus, over HTTP
 
 A service may be named in full (CommentsService) or in short (comments).
 """

@@ -10,7 +10,9 @@ import socket
 from contextlib import suppress
 from typing import NamedTuple
 
-_MAX_PORT = 65_535
+MAX_PORT = 65_535
+"""The highest there is."""
+
 _MAX_NAME = 255
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^]]*\]|[^:]*)(:(?P<port>[^:]*))?")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
@@ -77,8 +79,8 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
         return Address(parse_host(host), default_port)
     if parts is None:
         raise ValueError(f"is not host:port: {text!r}; an IPv6 address stands in brackets: [::1]:8080")
-    if not (port and port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT):
-        raise ValueError(f"is not host:port: {text!r} (a port is a number from 1 to {_MAX_PORT})")
+    if not (port and port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
+        raise ValueError(f"is not host:port: {text!r} (a port is a number from 1 to {MAX_PORT})")
     return Address(parse_host(host), int(port))
 
 

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NoReturn
 
-from grpc_discovery.addresses import check_service_name
-from grpc_discovery.cli import advertise, call, listing
+from grpc_discovery.addresses import MAX_PORT, check_service_name, parse_host
+from grpc_discovery.cli import advertise, call, listing, sd
 from grpc_discovery.cli.context import CommandError, Context
 from grpc_discovery.environment import SettingsError
 from grpc_discovery.settings import Settings
 from grpc_discovery.telemetry.calls import TRACE_KEY
 
+_EXTRAS = {"rich": "cli", "grpc_reflection": "cli", "uvicorn": "telemetry"}
 _Run = Callable[[Context], Coroutine[Any, Any, int]]
 
 _ABOUT = """Find services that advertise themselves in a registry, see how they are, and call them.
@@ -25,6 +26,7 @@ _ABOUT = """Find services that advertise themselves in a registry, see how they 
     {program} call NAME METHOD '{{"field": "value"}}'
     {program} wait [NAME ...] --timeout 60         until each has an instance that serves
     {program} advertise web 10.0.0.5:3000          keep an entry for a program that does not do so itself
+    {program} sd [NAME ...]                        their targets for Prometheus, over HTTP
 """
 _CODES = """Exit codes: 0 done; 1 the call failed, or what was waited for did not come; 2 wrong use;
 3 the registry gives no answer (list, watch); 130 stopped by Ctrl-C."""
@@ -60,8 +62,8 @@ def main(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (CommandError, SettingsError, ImportError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in ("rich", "grpc_reflection"):
-            error = ImportError(f"{error.name} is not installed: pip install 'grpc-discovery[cli]'")
+        if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+            error = ImportError(f"{error.name} is not installed: pip install 'grpc-discovery[{_EXTRAS[error.name]}]'")
         print(error, file=sys.stderr)
         return error.code if isinstance(error, CommandError) else 2
     return code
@@ -128,6 +130,28 @@ def _advertise(command: argparse.ArgumentParser) -> None:
     command.add_argument("--while", dest="command", nargs=argparse.REMAINDER, metavar="COMMAND", help=run)
 
 
+def _sd(command: argparse.ArgumentParser) -> None:
+    about = "A service that has metrics. Default: all that the program knows."
+    offset = "How far above the advertised port that of the metrics is (default 1000)."
+    command.add_argument("names", nargs="*", type=_name, metavar="NAME", help=about)
+    command.add_argument("--host", type=_host, default="127.0.0.1", help="Address to bind (default 127.0.0.1).")
+    command.add_argument("--port", type=_port, default=8998, help="Port to bind (default 8998).")
+    command.add_argument("--offset", type=_port, default=1000, metavar="PORTS", help=offset)
+
+
+def _host(text: str) -> str:
+    try:
+        return parse_host(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to {MAX_PORT}")
+    return int(text)
+
+
 def _name(text: str) -> str:
     """A name as a registry can hold it; also a short one such as `video-catalog`."""
     try:
@@ -160,4 +184,5 @@ _COMMANDS: dict[str, tuple[_Run, str, Callable[[argparse.ArgumentParser], None]]
     "call": (call.make, "Make one call in JSON. Without a method: show the methods.", _call),
     "wait": (listing.wait, "Return when each name has an instance that serves.", _wait),
     "advertise": (advertise.keep, "Keep an entry until stopped, or while a command runs.", _advertise),
+    "sd": (sd.serve, "Serve the targets of services that have metrics, for Prometheus, until stopped.", _sd),
 }
