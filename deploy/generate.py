@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from common.catalogue import SERVICES
-from deploy import templates
+from deploy import alerts, dashboard, templates
 from deploy.settings_table import settings_tables
 from infra import supervisord_conf
 from infra.layout import ROOT
@@ -28,6 +28,12 @@ class MarksMissing(Exception):
 def whole_files() -> dict[str, str]:
     """The files that are generated whole, by their paths in the checkout: what they should hold."""
     files = {"supervisord.conf": supervisord_conf.render(), "client/stubs.py": templates.client_stubs()}
+    files |= {
+        "deploy/observability/prometheus.yml": alerts.prometheus("127.0.0.1"),
+        "deploy/observability/prometheus-containers.yml": alerts.prometheus("sd"),
+        "deploy/observability/rules.yml": alerts.rules(),
+        "deploy/observability/grafana/dashboards/killrvideo.json": dashboard.dashboard(),
+    }
     for known in SERVICES.values():
         files |= {
             f"services/{known.slug}/__init__.py": templates.package_init(known),
@@ -44,6 +50,7 @@ def marked_parts() -> dict[str, str]:
         "deploy/cloud.yaml": templates.cloud(),
         "deploy/cluster.yaml": templates.cluster(),
         "deploy/dns.yaml": templates.dns(),
+        "deploy/observability/compose.yaml": templates.observed(),
         "deploy/single.yaml": templates.single_ports(),
         "deploy/kubernetes/dns/kustomization.yaml": templates.kustomized_services(),
         "deploy/kubernetes/dns/settings.yaml": templates.kubernetes_names(),

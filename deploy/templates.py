@@ -6,6 +6,8 @@ from common.catalogue import SERVICES, SHARED_PORT, KnownService
 
 SOURCE = "# Written by `make generate` from common/catalogue.py; edit that."
 
+METRICS_OFFSET = 1_000
+"""How far above the port of a service that of its metrics is."""
 HOST_PORTS = 9
 """Where several containers of a service share a host, so many of them get a port of the host, in turn."""
 
@@ -125,6 +127,13 @@ def dns() -> str:
     return for_each(lambda known: scalable_container(known, known.host, "parts.yaml"), between="\n")
 
 
+def observed() -> str:
+    """What deploy/observability/compose.yaml adds to the services."""
+    return for_each(
+        lambda known: f"  {known.slug}:\n    environment: {{<<: *telemetry, OTEL_SERVICE_NAME: {known.name}}}\n"
+    )
+
+
 def cluster() -> str:
     """The services of deploy/cluster.yaml."""
     return for_each(
@@ -187,6 +196,8 @@ patches:
     patch: |
       - {{op: replace, path: {container_path}/args/0, value: {known.slug}}}
       - {{op: replace, path: {container_path}/ports/0/containerPort, value: {known.port}}}
+      - {{op: replace, path: {container_path}/ports/1/containerPort, value: {known.port + METRICS_OFFSET}}}
+      - {{op: replace, path: /spec/template/metadata/annotations/prometheus.io~1port, value: "{known.port + METRICS_OFFSET}"}}
       - {{op: replace, path: {container_path}/startupProbe/grpc/port, value: {known.port}}}
       - {{op: replace, path: {container_path}/readinessProbe/grpc/port, value: {known.port}}}
       - {{op: replace, path: {container_path}/livenessProbe/grpc/port, value: {known.port}}}

@@ -43,7 +43,7 @@ def build(folder: Path) -> list[Object]:
 
 def _change(thing: Object, change: dict[str, Any]) -> None:
     """One step of a JSON patch. A key that is replaced or removed must be there."""
-    *way, last = change["path"].strip("/").split("/")
+    *way, last = (step.replace("~1", "/") for step in change["path"].strip("/").split("/"))
     place: Any = thing
     for step in way:
         place = place[int(step) if isinstance(place, list) else step]

@@ -12,6 +12,7 @@ import yaml
 
 from common.catalogue import SERVICES, KnownService
 from common.settings import Settings
+from deploy.templates import METRICS_OFFSET
 from infra.layout import ROOT
 from tests.deploy.compose_files import setting_names
 from tests.deploy.kustomize import Object, build
@@ -91,6 +92,9 @@ def test_a_service_runs_by_its_name_and_is_asked_on_its_port(known: KnownService
         change["path"]: change["value"] for patch in overlay["patches"] for change in yaml.safe_load(patch["patch"])
     }
     assert changes.pop("/spec/template/spec/containers/0/args/0") == known.slug
+    assert changes.pop("/spec/template/spec/containers/0/ports/1/containerPort") == known.port + METRICS_OFFSET
+    annotated = changes.pop("/spec/template/metadata/annotations/prometheus.io~1port")
+    assert annotated == str(known.port + METRICS_OFFSET)
     assert set(changes.values()) == {known.port}
     asked = {path.split("/")[-3] for path in changes if path.endswith("/grpc/port")}
     assert asked == {"startupProbe", "readinessProbe", "livenessProbe"}
@@ -110,13 +114,12 @@ def test_only_meant_callers_reach_a_pod_and_a_pod_reaches_what_it_needs(name: st
     wanted = set(policy["podSelector"]["matchLabels"].items())
     pods = [thing["spec"]["template"] for thing in objects if thing["kind"] in ("Deployment", "Job")]
     assert all(wanted <= labels_of(template) for template in pods)
-    (ingress,) = policy["ingress"]
-    assert ingress["from"]
-    assert [port["port"] for port in ingress["ports"]] == ["grpc"]
+    assert all(ingress["from"] for ingress in policy["ingress"])
+    assert [port["port"] for ingress in policy["ingress"] for port in ingress["ports"]] == ["grpc", "metrics"]
     (egress,) = policy["egress"]
     assert {port["port"] for port in egress["ports"]} == {53, 9042, 2379}
     deployments = [thing["spec"]["template"]["spec"] for thing in objects if thing["kind"] == "Deployment"]
-    assert all([port["name"] for port in pod["containers"][0]["ports"]] == ["grpc"] for pod in deployments)
+    assert all([port["name"] for port in pod["containers"][0]["ports"]] == ["grpc", "metrics"] for pod in deployments)
 
 
 def test_every_setting_has_the_name_of_one() -> None:
