@@ -1,7 +1,8 @@
 """What Prometheus is told: whom to scrape, and when to raise an alarm. `python -m deploy.generate` writes deploy/observability/ from it.
 
-An instance is scraped from when it stands in the registry (`python -m client sd`) until it has left: one that stops in order is never scraped in vain,
-and one that was killed stays in the list for its TTL. docs/operations.md says what to do about each alert.
+An instance is scraped from when it stands in the registry (`python -m client sd`) until some seconds after it has left. Whether it stands there at
+this moment that command tells, too: one that was killed does for its TTL, one that stopped in order does not. docs/operations.md says what to do
+about each alert.
 """
 
 from typing import Any, NamedTuple
@@ -62,7 +63,8 @@ def alerts() -> list[Alert]:
         ),
         Alert(
             "CassandraAway",
-            "max by (dependency) (grpc_discovery_dependency_up) == 0",
+            # Also when they have left the registry for it, and so are not scraped any more: by what each said last.
+            "max by (dependency) (last_over_time(grpc_discovery_dependency_up[1h])) == 0",
             "4s",
             "critical",
             "No service reaches {{ $labels.dependency }}",
@@ -70,8 +72,8 @@ def alerts() -> list[Alert]:
         ),
         Alert(
             "InstanceLost",
-            f'up{{job="{JOB}"}} == 0',
-            "4s",
+            f'up{{job="{JOB}"}} == 0 and on (instance) grpc_discovery_advertised == 1',
+            "2s",
             "warning",
             "{{ $labels.service }} at {{ $labels.instance }} is advertised and does not answer",
             "It was killed or hangs. Its entry goes within a TTL; whoever runs it should start it again. Callers go round it.",
@@ -132,11 +134,18 @@ def prometheus(sd_host: str) -> str:
         "job_name": JOB,
         "http_sd_configs": [{"url": f"http://{sd_host}:{SD_PORT}/targets", "refresh_interval": "2s"}],
     }
+    registry = {
+        "job_name": "registry",
+        "scrape_interval": "1s",
+        "scrape_timeout": "1s",
+        "honor_labels": True,
+        "static_configs": [{"targets": [f"{sd_host}:{SD_PORT}"]}],
+    }
     return SOURCE + _yaml(
         {
-            "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
+            "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
             "rule_files": ["rules.yml"],
-            "scrape_configs": [scrape],
+            "scrape_configs": [scrape, registry],
         }
     )
 

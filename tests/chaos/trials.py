@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from tests.chaos.alerts import alerts
 from tests.chaos.cassandra_killed import cassandra_killed
 from tests.chaos.cassandra_node import cassandra_node
 from tests.chaos.clocks import clocks
@@ -38,6 +39,7 @@ TRIALS: dict[str, Trial] = {
         two_data_centres,
         histories,
         clocks,
+        alerts,
     )
 }
 SHORT = ("port-taken", "killed", "key-deleted", "paused", "watch-broken", "rolling-restart")

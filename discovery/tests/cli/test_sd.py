@@ -54,7 +54,9 @@ async def test_instances_come_and_go_and_stay_while_the_registry_is_away(tmp_pat
         await registry.withdraw("Greeter", "a", "127.0.0.1:8101")
         await eventually(lambda: asyncio.to_thread(shows, second), 5, "the first goes")
         assert fetch(port, "/")[0] == 200
-        assert fetch(port, "/else") == (404, "There is /targets.\n")
+        assert fetch(port, "/else") == (404, "There is /targets and /metrics.\n")
+        told = 'grpc_discovery_advertised{instance="[::1]:9102",instance_name="b",service="Greeter"} 1.0\n'
+        assert told in fetch(port, "/metrics")[1]
         assert fetch(port, "/targets", "POST")[0] == 405
         await registry.close()
     assert await asyncio.to_thread(shows, second), "etcd is gone"

@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NoReturn
 
 from grpc_discovery.addresses import MAX_PORT, check_service_name, parse_host
-from grpc_discovery.cli import advertise, call, listing, sd
+from grpc_discovery.cli import advertise, call, listing
 from grpc_discovery.cli.context import CommandError, Context
 from grpc_discovery.environment import SettingsError
 from grpc_discovery.settings import Settings
 from grpc_discovery.telemetry.calls import TRACE_KEY
 
-_EXTRAS = {"rich": "cli", "grpc_reflection": "cli", "uvicorn": "telemetry"}
+_EXTRAS = {"rich": "cli", "grpc_reflection": "cli", "uvicorn": "telemetry", "prometheus_client": "telemetry"}
 _Run = Callable[[Context], Coroutine[Any, Any, int]]
 
 _ABOUT = """Find services that advertise themselves in a registry, see how they are, and call them.
@@ -130,6 +130,13 @@ def _advertise(command: argparse.ArgumentParser) -> None:
     command.add_argument("--while", dest="command", nargs=argparse.REMAINDER, metavar="COMMAND", help=run)
 
 
+async def _serve_targets(context: Context) -> int:
+    """Loaded when it is asked for: it needs what no other command does."""
+    from grpc_discovery.cli import sd
+
+    return await sd.serve(context)
+
+
 def _sd(command: argparse.ArgumentParser) -> None:
     about = "A service that has metrics. Default: all that the program knows."
     offset = "How far above the advertised port that of the metrics is (default 1000)."
@@ -184,5 +191,5 @@ _COMMANDS: dict[str, tuple[_Run, str, Callable[[argparse.ArgumentParser], None]]
     "call": (call.make, "Make one call in JSON. Without a method: show the methods.", _call),
     "wait": (listing.wait, "Return when each name has an instance that serves.", _wait),
     "advertise": (advertise.keep, "Keep an entry until stopped, or while a command runs.", _advertise),
-    "sd": (sd.serve, "Serve the targets of services that have metrics, for Prometheus, until stopped.", _sd),
+    "sd": (_serve_targets, "Serve the targets of services that have metrics, for Prometheus, until stopped.", _sd),
 }

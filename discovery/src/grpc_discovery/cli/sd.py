@@ -7,6 +7,9 @@
 
 It answers from lists that are followed, without asking anybody. While the registry is away, the last lists are served; before it has told of
 all names for the first time, the answer is 503, with which Prometheus keeps the targets that it has.
+
+Prometheus takes up to seven seconds to let go of a target. What is advertised at this very moment /metrics tells: `grpc_discovery_advertised`, with the
+labels that the target has (scrape it with `honor_labels`). So an alert can tell an instance that was lost from one that has just left in order.
 """
 
 import asyncio
@@ -15,16 +18,18 @@ import signal
 import sys
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
 from grpc_discovery.addresses import MAX_PORT, Address, parse_address
 from grpc_discovery.cli.context import CommandError, Context
 from grpc_discovery.discovery import Discovery
+from grpc_discovery.serving.http import reply, serve_http
 from grpc_discovery.serving.server import PortTaken
 
 
 async def serve(context: Context) -> int:
     """Serve the targets until SIGTERM or Ctrl-C."""
-    from grpc_discovery.serving.http import serve_http
-
     arguments, names = context.arguments, context.names()
     if not names:
         raise CommandError("name the services that have metrics, as they stand in the registry")
@@ -54,18 +59,26 @@ class Targets:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
-        from grpc_discovery.serving.http import reply
-
         missing = [name for task, name in self._waiting.items() if not task.done()]
-        if scope["path"] not in ("/", "/targets"):
-            await reply(send, 404, "text/plain", b"There is /targets.\n")
+        if scope["path"] not in ("/", "/targets", "/metrics"):
+            await reply(send, 404, "text/plain", b"There is /targets and /metrics.\n")
         elif scope["method"] not in ("GET", "HEAD"):
             await reply(send, 405, "text/plain", b"only GET\n")
         elif missing:
             text = f"the registry has not told yet of {', '.join(missing)}\n"
             await reply(send, 503, "text/plain", text.encode())
+        elif scope["path"] == "/metrics":
+            await reply(send, 200, CONTENT_TYPE_LATEST, generate_latest(self))
         else:
             await reply(send, 200, "application/json", json.dumps(self.groups()).encode())
+
+    def collect(self) -> list[Metric]:
+        """What is advertised, in the form of prometheus_client."""
+        labels = ["instance", "service", "instance_name"]
+        family = GaugeMetricFamily("grpc_discovery_advertised", "1 for what stands in the registry.", labels=labels)
+        for group in self.groups():
+            family.add_metric([*group["targets"], *group["labels"].values()], 1)
+        return [family]
 
     def groups(self) -> list[dict[str, Any]]:
         """One group for each process, in the form that Prometheus reads. Services that share an address are one: `service` names all."""
