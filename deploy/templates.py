@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from common.catalogue import SERVICES, SHARED_PORT, KnownService
+from infra.ports import METRICS_OFFSET
 
 SOURCE = "# Written by `make generate` from common/catalogue.py; edit that."
 
-METRICS_OFFSET = 1_000
-"""How far above the port of a service that of its metrics is."""
 HOST_PORTS = 9
 """Where several containers of a service share a host, so many of them get a port of the host, in turn."""
 

@@ -9,8 +9,8 @@ from infra.errors import InfraError
 # Below the range from which Linux takes the ports of outgoing connections, so that none of those takes a port after it was chosen.
 FIRST_FREE = 15000
 LAST_FREE = 31000
-# A service that listens on one of them has its metrics on the port a thousand above: every other thousand is left for that.
-_METRICS_OFFSET = 1000
+METRICS_OFFSET = 1000
+"""How far above the port of a service that of its metrics is. For free ports every other thousand is left for that."""
 
 _given: set[int] = set()
 
@@ -34,8 +34,8 @@ def _refusal(port: int, host: str) -> OSError | None:
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nobody uses and that this process has not handed out before; the same holds for the one of its metrics."""
     for _ in range(1000):
-        port = random.randrange(FIRST_FREE, LAST_FREE, 2 * _METRICS_OFFSET) + random.randrange(_METRICS_OFFSET)
-        if port not in _given and is_free(port, host) and is_free(port + _METRICS_OFFSET, host):
+        port = random.randrange(FIRST_FREE, LAST_FREE, 2 * METRICS_OFFSET) + random.randrange(METRICS_OFFSET)
+        if port not in _given and is_free(port, host) and is_free(port + METRICS_OFFSET, host):
             _given.add(port)
             return port
     raise InfraError(f"no free port found between {FIRST_FREE} and {LAST_FREE} on {host}")

@@ -12,8 +12,8 @@ import yaml
 
 from common.catalogue import SERVICES, KnownService
 from common.settings import Settings
-from deploy.templates import METRICS_OFFSET
 from infra.layout import ROOT
+from infra.ports import METRICS_OFFSET
 from tests.deploy.compose_files import setting_names
 from tests.deploy.kustomize import Object, build
 
