@@ -133,7 +133,6 @@ class Registration:
             self._become(State.WAITING)
             return None
         except RegistryUnavailable as error:
-            tallies.REGISTRATION_FAILURES[self.name] += 1
             self._lost(str(error))
         except Exception:
             # A fault of ours: it must be seen, and must not end the loop, which nobody would start again.
@@ -161,6 +160,7 @@ class Registration:
         self._told.clear()
 
     def _lost(self, reason: str) -> None:
+        tallies.REGISTRATION_FAILURES[self.name] += 1
         if reason not in self._told:
             if len(self._told) >= _MAX_TOLD:
                 self._told.clear()  # told again then, which does less harm than memory that grows

@@ -86,6 +86,8 @@ class Life:
         self._followers = list(dict.fromkeys(each for service in services for each in service.needs))
         self._address = str(advertised_address(settings, port))
         self._instance = settings.advertise.instance or self._address
+        # As whom it tells a collector of itself.
+        self._service = self._names[0] if len(self._names) == 1 else names.name
         self._health = ProcessHealth(service.full_name for service in services)
         self._registrations: list[Registration] = []
         self._task_ended = asyncio.Event()
@@ -133,7 +135,7 @@ class Life:
         self._endpoint = await life.enter_async_context(served(self._settings, self._port))
         if self._endpoint:
             self._keep_running(life, "look at the counters", self._endpoint.watch)
-        if send := metrics_sender(self._settings, self._process.name, self._instance):
+        if send := metrics_sender(self._settings, self._service, self._instance):
             self._keep_running(life, "send the metrics", send)
 
     async def _wait_and_make(self) -> list[Any]:
@@ -147,7 +149,7 @@ class Life:
     async def _serving(self, servicers: Sequence[Any]) -> AsyncIterator[None]:
         """A server that takes calls; on leaving, calls under way and shielded work are finished first."""
         is_local, process = is_loopback(self._settings.listen.host), self._process
-        observed = server_calls(self._settings, process.name, self._instance, is_local, process.trace_key)
+        observed = server_calls(self._settings, self._service, self._instance, is_local, process.trace_key)
         server, interceptor = new_server(self._settings, process.domain, observed)
         for service, servicer in zip(self._services, servicers, strict=True):
             service.add_to_server(servicer, server)
