@@ -46,86 +46,85 @@ def up(name: str) -> str:
     return f'up{{job="{JOB}",service=~"(.*,)?{name}(,.*)?"}} == 1'
 
 
-def alerts() -> list[Alert]:
-    """All of them, the gravest first."""
-    return [
-        *(
-            Alert(
-                "ServiceLost",
-                f"absent({up(name)})",
-                "10s",
-                "critical",
-                f"No instance of {name} answers",
-                "Nobody can call it. See who should run (make status, docker compose ps) and the logs of its last instance.",
-                labels=(("service", name),),
-            )
-            for name in SERVICES
-        ),
+ALERTS = (
+    *(
         Alert(
-            "CassandraAway",
-            # Also when they have left the registry for it, and so are not scraped any more: by what each said last.
-            "max by (dependency) (last_over_time(grpc_discovery_dependency_up[1h])) == 0",
-            "4s",
-            "critical",
-            "No service reaches {{ $labels.dependency }}",
-            "Services report NOT_SERVING and have left the registry; they come back by themselves. Look at Cassandra and the network to it.",
-        ),
-        Alert(
-            "InstanceLost",
-            f'up{{job="{JOB}"}} == 0 and on (instance) grpc_discovery_advertised == 1',
-            "2s",
-            "warning",
-            "{{ $labels.service }} at {{ $labels.instance }} is advertised and does not answer",
-            "It was killed or hangs. Its entry goes within a TTL; whoever runs it should start it again. Callers go round it.",
-            kept="1m",
-        ),
-        Alert(
-            "RegistrationLost",
-            'max by (service, instance) (grpc_discovery_registration_state{state="lost"}) == 1',
-            "5s",
-            "warning",
-            "{{ $labels.service }} at {{ $labels.instance }} cannot keep its entry in the registry",
-            "New callers do not find it. Look at etcd; the instance's log says why, and it tries again every two seconds.",
-        ),
-        Alert(
-            "ErrorShare",
-            f'sum by (service) (rate({_CALLS}{{rpc_response_status_code=~"{_FAILED}"}}[1m]))'
-            f" / sum by (service) (rate({_CALLS}[1m])) > 0.05",
-            "15s",
-            "critical",
-            "{{ $value | humanizePercentage }} of the calls of {{ $labels.service }} fail",
-            "Which status says why: UNAVAILABLE is Cassandra, RESOURCE_EXHAUSTED is overload, INTERNAL has a reference in the log.",
-        ),
-        Alert(
-            "SlowCalls",
-            "histogram_quantile(0.99, sum by (le, rpc_method) (rate(rpc_server_call_duration_seconds_bucket[2m]))) > 1",
-            "30s",
-            "warning",
-            "One in a hundred calls of {{ $labels.rpc_method }} takes more than a second",
-            "See what its statements take (db_client_operation_duration_seconds, or call --trace), and whether the event loop is held.",
-        ),
-        Alert(
-            "QueueDelay",
-            "grpc_discovery_server_queue_delay_seconds > 0.25",
+            "ServiceLost",
+            f"absent({up(name)})",
             "10s",
-            "warning",
-            "Calls of {{ $labels.service }} at {{ $labels.instance }} wait before they are worked on",
-            "It has more calls than it can take and sheds some. Start another instance.",
-        ),
-        Alert(
-            "ClocksApart",
-            "abs(killrvideo_clock_offset_seconds) > 0.5",
-            "1m",
-            "warning",
-            "The clocks of {{ $labels.instance }} and of Cassandra are {{ $value | humanizeDuration }} apart",
-            "The newest timestamp wins in Cassandra: set the clocks right (NTP) before writes are lost to older ones.",
-        ),
-    ]
+            "critical",
+            f"No instance of {name} answers",
+            "Nobody can call it. See who should run (make status, docker compose ps) and the logs of its last instance.",
+            labels=(("service", name),),
+        )
+        for name in SERVICES
+    ),
+    Alert(
+        "CassandraAway",
+        # Also when they have left the registry for it, and so are not scraped any more: by what each said last.
+        "max by (dependency) (last_over_time(grpc_discovery_dependency_up[1h])) == 0",
+        "4s",
+        "critical",
+        "No service reaches {{ $labels.dependency }}",
+        "Services report NOT_SERVING and have left the registry; they come back by themselves. Look at Cassandra and the network to it.",
+    ),
+    Alert(
+        "InstanceLost",
+        f'up{{job="{JOB}"}} == 0 and on (instance) grpc_discovery_advertised == 1',
+        "2s",
+        "warning",
+        "{{ $labels.service }} at {{ $labels.instance }} is advertised and does not answer",
+        "It was killed or hangs. Its entry goes within a TTL; whoever runs it should start it again. Callers go round it.",
+        kept="1m",
+    ),
+    Alert(
+        "RegistrationLost",
+        'max by (service, instance) (grpc_discovery_registration_state{state="lost"}) == 1',
+        "5s",
+        "warning",
+        "{{ $labels.service }} at {{ $labels.instance }} cannot keep its entry in the registry",
+        "New callers do not find it. Look at etcd; the instance's log says why, and it tries again every two seconds.",
+    ),
+    Alert(
+        "ErrorShare",
+        f'sum by (service) (rate({_CALLS}{{rpc_response_status_code=~"{_FAILED}"}}[1m]))'
+        f" / sum by (service) (rate({_CALLS}[1m])) > 0.05",
+        "15s",
+        "critical",
+        "{{ $value | humanizePercentage }} of the calls of {{ $labels.service }} fail",
+        "Which status says why: UNAVAILABLE is Cassandra, RESOURCE_EXHAUSTED is overload, INTERNAL has a reference in the log.",
+    ),
+    Alert(
+        "SlowCalls",
+        "histogram_quantile(0.99, sum by (le, rpc_method) (rate(rpc_server_call_duration_seconds_bucket[2m]))) > 1",
+        "30s",
+        "warning",
+        "One in a hundred calls of {{ $labels.rpc_method }} takes more than a second",
+        "See what its statements take (db_client_operation_duration_seconds, or call --trace), and whether the event loop is held.",
+    ),
+    Alert(
+        "QueueDelay",
+        "grpc_discovery_server_queue_delay_seconds > 0.25",
+        "10s",
+        "warning",
+        "Calls of {{ $labels.service }} at {{ $labels.instance }} wait before they are worked on",
+        "It has more calls than it can take and sheds some. Start another instance.",
+    ),
+    Alert(
+        "ClocksApart",
+        "abs(killrvideo_clock_offset_seconds) > 0.5",
+        "1m",
+        "warning",
+        "The clocks of {{ $labels.instance }} and of Cassandra are {{ $value | humanizeDuration }} apart",
+        "The newest timestamp wins in Cassandra: set the clocks right (NTP) before writes are lost to older ones.",
+    ),
+)
+"""All of them, the gravest first."""
 
 
 def rules() -> str:
     """deploy/observability/rules.yml."""
-    return SOURCE + _yaml({"groups": [{"name": JOB, "rules": [alert.rule() for alert in alerts()]}]})
+    return SOURCE + _yaml({"groups": [{"name": JOB, "rules": [alert.rule() for alert in ALERTS]}]})
 
 
 def prometheus(sd_host: str) -> str:
