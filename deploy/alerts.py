@@ -46,19 +46,24 @@ def up(name: str) -> str:
     return f'up{{job="{JOB}",service=~"(.*,)?{name}(,.*)?"}} == 1'
 
 
-ALERTS = (
-    *(
-        Alert(
-            "ServiceLost",
-            f"absent({up(name)})",
-            "10s",
-            "critical",
-            f"No instance of {name} answers",
-            "Nobody can call it. See who should run (make status, docker compose ps) and the logs of its last instance.",
-            labels=(("service", name),),
-        )
-        for name in SERVICES
-    ),
+def alerts() -> list[Alert]:
+    """All of them, the gravest first."""
+    return [*map(_service_lost, SERVICES), *_OF_EVERY_SERVICE]
+
+
+def _service_lost(name: str) -> Alert:
+    return Alert(
+        "ServiceLost",
+        f"absent({up(name)})",
+        "10s",
+        "critical",
+        f"No instance of {name} answers",
+        "Nobody can call it. See who should run (make status, docker compose ps) and the logs of its last instance.",
+        labels=(("service", name),),
+    )
+
+
+_OF_EVERY_SERVICE = (
     Alert(
         "CassandraAway",
         # Also when they have left the registry for it, and so are not scraped any more: by what each said last.
@@ -119,12 +124,11 @@ ALERTS = (
         "The newest timestamp wins in Cassandra: set the clocks right (NTP) before writes are lost to older ones.",
     ),
 )
-"""All of them, the gravest first."""
 
 
 def rules() -> str:
     """deploy/observability/rules.yml."""
-    return SOURCE + _yaml({"groups": [{"name": JOB, "rules": [alert.rule() for alert in ALERTS]}]})
+    return SOURCE + _yaml({"groups": [{"name": JOB, "rules": [alert.rule() for alert in alerts()]}]})
 
 
 def prometheus(sd_host: str) -> str:

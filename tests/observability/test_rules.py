@@ -25,7 +25,7 @@ def test_each_alert_fires_and_does_not_where_it_must_not() -> None:
     promtool("test", "rules", FOLDER / "rules.test.yml")
     tested = yaml.safe_load((FOLDER / "rules.test.yml").read_text(encoding="utf-8"))["tests"]
     fired = {case["alertname"] for test in tested for case in test["alert_rule_test"] if case["exp_alerts"]}
-    assert fired == {alert.name for alert in alerts.ALERTS}
+    assert fired == {alert.name for alert in alerts.alerts()}
 
 
 def test_each_query_of_the_dashboard_is_one(tmp_path: Path) -> None:
@@ -37,10 +37,10 @@ def test_each_query_of_the_dashboard_is_one(tmp_path: Path) -> None:
 
 
 def test_every_service_can_be_lost_and_every_alert_says_what_to_do() -> None:
-    lost = {dict(alert.labels)["service"] for alert in alerts.ALERTS if alert.name == "ServiceLost"}
+    lost = {dict(alert.labels)["service"] for alert in alerts.alerts() if alert.name == "ServiceLost"}
     assert lost == set(SERVICES)
     operations = (FOLDER.parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
-    for alert in alerts.ALERTS:
+    for alert in alerts.alerts():
         assert f"| `{alert.name}` |" in operations
         assert alert.severity in ("critical", "warning")
 
