@@ -44,6 +44,14 @@ async def test_a_call_needs_reflection(without: str) -> None:
     assert (done.code, done.out, done.err) == (2, "", f"grpc_reflection is not installed: {INSTALL}\n")
 
 
+@pytest.mark.parametrize("without", ["uvicorn", "prometheus_client"], indirect=True)
+async def test_targets_need_what_serves_them(without: str, request: pytest.FixtureRequest) -> None:
+    package = request.node.callspec.params["without"]
+    done = await run("sd", "Greeter", "--discovery", "static", "--port", "0", PYTHONPATH=without)
+    told = f"{package} is not installed: pip install 'grpc-discovery[telemetry]'\n"
+    assert (done.code, done.out, done.err) == (2, "", told)
+
+
 @pytest.mark.parametrize(
     ("without", "words", "extra"),
     [
