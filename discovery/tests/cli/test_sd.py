@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -72,9 +73,10 @@ async def test_before_the_registry_has_told_anything_prometheus_is_told_to_wait(
     assert process.stdout
     assert await process.stdout.readline()
     assert await asyncio.to_thread(fetch, port) == (503, "the registry has not told yet of Greeter\n")
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     async with asyncio.timeout(10):
-        assert await process.wait() == 0
+        _, told = await process.communicate()
+    assert (process.returncode, told) == (130, b"")
 
 
 @pytest.mark.processes

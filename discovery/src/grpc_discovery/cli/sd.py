@@ -29,13 +29,12 @@ from grpc_discovery.serving.server import PortTaken
 
 
 async def serve(context: Context) -> int:
-    """Serve the targets until SIGTERM or Ctrl-C."""
+    """Serve the targets until SIGTERM; Ctrl-C ends it in order too, as KeyboardInterrupt. Raises CommandError for a port that is taken."""
     arguments, names = context.arguments, context.names()
     if not names:
         raise CommandError("name the services that have metrics, as they stand in the registry")
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with Discovery(context.settings) as discovery:
         targets = Targets(discovery, list(names.values()), arguments.offset)
         try:
