@@ -59,7 +59,7 @@ class CassandraSession:
         database = await wait_for_database(self._settings.cassandra, self._registry(), self._statements)
         self._database = observed(database, self._settings)
         await warn_of_surroundings(self._database, self._settings)
-        if self._settings.telemetry.metrics_port != 0:
+        if self._settings.telemetry.is_measured:
             follow = partial(follow_the_clock, self._database)
             self._following_the_clock = asyncio.create_task(keep_running("follow the clock", follow))
 

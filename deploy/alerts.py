@@ -15,7 +15,9 @@ SOURCE = "# Written by `make generate` from deploy/alerts.py; edit that.\n"
 JOB = "killrvideo"
 SD_PORT = 8998
 
-_FAILED = "INTERNAL|UNKNOWN|UNAVAILABLE|DATA_LOSS|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED"
+FAILED = "INTERNAL|UNKNOWN|UNAVAILABLE|DATA_LOSS|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED"
+"""Statuses that say that a service did not do its part, as a pattern."""
+
 _CALLS = "rpc_server_call_duration_seconds_count"
 
 
@@ -92,7 +94,7 @@ _OF_EVERY_SERVICE = (
     ),
     Alert(
         "ErrorShare",
-        f'sum by (service) (rate({_CALLS}{{rpc_response_status_code=~"{_FAILED}"}}[1m]))'
+        f'sum by (service) (rate({_CALLS}{{rpc_response_status_code=~"{FAILED}"}}[1m]))'
         f" / sum by (service) (rate({_CALLS}[1m])) > 0.05",
         "15s",
         "critical",

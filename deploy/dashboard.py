@@ -6,6 +6,8 @@ Each query gives data in a healthy system under load, also where nothing has fai
 import json
 from typing import Any, NamedTuple
 
+from deploy.alerts import FAILED
+
 _WIDTH, _HEIGHT = 8, 8
 _PER_ROW = 3
 _SOURCE = {"type": "prometheus", "uid": "prometheus"}
@@ -34,8 +36,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Share of failed calls",
             (
                 (
-                    f'sum(rate({_CALLS}_count{{rpc_response_status_code=~"INTERNAL|UNKNOWN|UNAVAILABLE|DATA_LOSS|DEADLINE_EXCEEDED'
-                    f'|RESOURCE_EXHAUSTED"}}[1m]) or vector(0)) / sum(rate({_CALLS}_count[1m]))',
+                    f'sum(rate({_CALLS}_count{{rpc_response_status_code=~"{FAILED}"}}[1m]) or vector(0))'
+                    f" / sum(rate({_CALLS}_count[1m]))",
                     "failed",
                 ),
             ),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from common.catalogue import SERVICES, SHARED_PORT, KnownService
-from infra.ports import METRICS_OFFSET
+from grpc_discovery.settings import METRICS_PORT_OFFSET
 
 SOURCE = "# Written by `make generate` from common/catalogue.py; edit that."
 
@@ -195,8 +195,8 @@ patches:
     patch: |
       - {{op: replace, path: {container_path}/args/0, value: {known.slug}}}
       - {{op: replace, path: {container_path}/ports/0/containerPort, value: {known.port}}}
-      - {{op: replace, path: {container_path}/ports/1/containerPort, value: {known.port + METRICS_OFFSET}}}
-      - {{op: replace, path: /spec/template/metadata/annotations/prometheus.io~1port, value: "{known.port + METRICS_OFFSET}"}}
+      - {{op: replace, path: {container_path}/ports/1/containerPort, value: {known.port + METRICS_PORT_OFFSET}}}
+      - {{op: replace, path: /spec/template/metadata/annotations/prometheus.io~1port, value: "{known.port + METRICS_PORT_OFFSET}"}}
       - {{op: replace, path: {container_path}/startupProbe/grpc/port, value: {known.port}}}
       - {{op: replace, path: {container_path}/readinessProbe/grpc/port, value: {known.port}}}
       - {{op: replace, path: {container_path}/livenessProbe/grpc/port, value: {known.port}}}

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from common.settings import PREFIX
 from grpc_discovery import SettingsError
+from grpc_discovery.settings import METRICS_PORT_OFFSET
 from infra.cassandra import Cassandra
 from infra.errors import InfraError
 from infra.etcd import Etcd
 from infra.layout import DATA, LOGS, PYTHON, ROOT, RUN
 from infra.lock import environment_of, require_running
 from infra.own_socket import require_own
-from infra.ports import METRICS_OFFSET, require_free
+from infra.ports import require_free
 from infra.processes import Process
 from infra.progress import say
 from infra.settings import InfraSettings
@@ -88,8 +89,8 @@ class Machine:
         ]
         for slug, port in base_ports(settings.port_offset).items():
             wanted.append((port + 1, slug, "KILLRVIDEO_PORT_OFFSET", settings.listen.host))
-            if settings.telemetry.metrics_port != 0:
-                of_metrics, host = port + 1 + METRICS_OFFSET, settings.telemetry.metrics_host
+            if settings.telemetry.is_measured:
+                of_metrics, host = port + 1 + METRICS_PORT_OFFSET, settings.telemetry.metrics_host
                 wanted.append((of_metrics, f"the metrics of {slug}", "KILLRVIDEO_PORT_OFFSET", host))
         given: dict[int, str] = {}
         for port, what, setting, _ in wanted:
@@ -141,7 +142,7 @@ def service_environment(settings: InfraSettings) -> dict[str, str]:
         "KILLRVIDEO_SERVICE_PORT": "",
         "KILLRVIDEO_LISTEN_PORT": "",
         # Each has a port of its own, or none has.
-        "KILLRVIDEO_METRICS_PORT": "0" if settings.telemetry.metrics_port == 0 else "",
+        "KILLRVIDEO_METRICS_PORT": "" if settings.telemetry.is_measured else "0",
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -4,13 +4,12 @@ import errno
 import random
 import socket
 
+from grpc_discovery.settings import METRICS_PORT_OFFSET
 from infra.errors import InfraError
 
 # Below the range from which Linux takes the ports of outgoing connections, so that none of those takes a port after it was chosen.
 FIRST_FREE = 15000
 LAST_FREE = 31000
-METRICS_OFFSET = 1000
-"""How far above the port of a service that of its metrics is. For free ports every other thousand is left for that."""
 
 _given: set[int] = set()
 
@@ -34,8 +33,9 @@ def _refusal(port: int, host: str) -> OSError | None:
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nobody uses and that this process has not handed out before; the same holds for the one of its metrics."""
     for _ in range(1000):
-        port = random.randrange(FIRST_FREE, LAST_FREE, 2 * METRICS_OFFSET) + random.randrange(METRICS_OFFSET)
-        if port not in _given and is_free(port, host) and is_free(port + METRICS_OFFSET, host):
+        # Every other stretch is left for the metrics of those who listen below it.
+        port = random.randrange(FIRST_FREE, LAST_FREE, 2 * METRICS_PORT_OFFSET) + random.randrange(METRICS_PORT_OFFSET)
+        if port not in _given and is_free(port, host) and is_free(port + METRICS_PORT_OFFSET, host):
             _given.add(port)
             return port
     raise InfraError(f"no free port found between {FIRST_FREE} and {LAST_FREE} on {host}")

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from common.database.interface import Database, Outcome, Row, Select, Statement, Values, Write, WriteIf
 from common.metrics import database_operations
 from common.settings import Settings
-from grpc_discovery.addresses import is_loopback
 from grpc_discovery.telemetry.spans import Span, enter, leave, recorded
 
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+([\w.]+)", re.IGNORECASE)
@@ -24,8 +23,7 @@ Result = TypeVar("Result")
 def observed(database: Database, settings: Settings) -> Database:
     """The database to use: `database` itself where neither metrics nor traces are on."""
     telemetry = settings.telemetry
-    is_told = is_loopback(settings.listen.host) if telemetry.trace_to_callers is None else telemetry.trace_to_callers
-    is_on = telemetry.metrics_port != 0 or telemetry.trace_ratio > 0 or is_told
+    is_on = telemetry.is_measured or telemetry.trace_ratio > 0 or settings.tells_callers
     return ObservedDatabase(database, settings.cassandra.keyspace) if is_on else database
 
 

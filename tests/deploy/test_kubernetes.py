@@ -12,8 +12,8 @@ import yaml
 
 from common.catalogue import SERVICES, KnownService
 from common.settings import Settings
+from grpc_discovery.settings import METRICS_PORT_OFFSET
 from infra.layout import ROOT
-from infra.ports import METRICS_OFFSET
 from tests.deploy.compose_files import setting_names
 from tests.deploy.kustomize import Object, build
 
@@ -92,9 +92,9 @@ def test_a_service_runs_by_its_name_and_is_asked_on_its_port(known: KnownService
         change["path"]: change["value"] for patch in overlay["patches"] for change in yaml.safe_load(patch["patch"])
     }
     assert changes.pop("/spec/template/spec/containers/0/args/0") == known.slug
-    assert changes.pop("/spec/template/spec/containers/0/ports/1/containerPort") == known.port + METRICS_OFFSET
+    assert changes.pop("/spec/template/spec/containers/0/ports/1/containerPort") == known.port + METRICS_PORT_OFFSET
     annotated = changes.pop("/spec/template/metadata/annotations/prometheus.io~1port")
-    assert annotated == str(known.port + METRICS_OFFSET)
+    assert annotated == str(known.port + METRICS_PORT_OFFSET)
     assert set(changes.values()) == {known.port}
     asked = {path.split("/")[-3] for path in changes if path.endswith("/grpc/port")}
     assert asked == {"startupProbe", "readinessProbe", "livenessProbe"}

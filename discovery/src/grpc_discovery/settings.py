@@ -16,6 +16,7 @@ from pydantic import SecretStr, field_validator, model_validator
 from grpc_discovery.addresses import (
     Address,
     check_instance_name,
+    is_loopback,
     parse_address,
     parse_addresses,
     parse_host,
@@ -234,6 +235,10 @@ class ServingSettings(Section):
     """Offer server reflection, so that tools can list and make calls."""
 
 
+METRICS_PORT_OFFSET = 1_000
+"""How far above the port of a server that of its metrics is, where no other is set."""
+
+
 class TelemetrySettings(Section):
     """What can be seen of a process from outside: metrics and traces."""
 
@@ -247,6 +252,11 @@ class TelemetrySettings(Section):
     """Whether callers who ask for it are told what their call did, statement by statement. Default: only where the server listens on loopback."""
 
     _host_is_one = field_validator("metrics_host")(parse_host)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything is measured."""
+        return self.metrics_port != 0
 
 
 class LogSettings(Section):
@@ -277,3 +287,9 @@ class Settings(EnvironmentSettings):
     serving: ServingSettings = ServingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     logs: LogSettings = LogSettings()
+
+    @property
+    def tells_callers(self) -> bool:
+        """Whether callers who ask are told what their call did."""
+        chosen = self.telemetry.trace_to_callers
+        return is_loopback(self.listen.host) if chosen is None else chosen

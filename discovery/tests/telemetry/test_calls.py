@@ -227,8 +227,8 @@ def test_off_nothing_stands_around_a_handler() -> None:
     from grpc_discovery.telemetry.switch import server_calls
 
     off = Settings.from_environment("TEST_", {}, metrics_port=0, trace_ratio=0, trace_to_callers=False)
-    assert server_calls(off, "x", "x", True, "key") is None
-    assert isinstance(server_calls(Settings(), "x", "x", True, "key"), ServerCalls)
+    assert server_calls(off, "x", "x", "key") is None
+    assert isinstance(server_calls(Settings(), "x", "x", "key"), ServerCalls)
 
 
 class callers_of:  # noqa: N801  used like a function

@@ -12,7 +12,7 @@ from grpc_discovery.addresses import MAX_PORT, check_service_name, parse_host
 from grpc_discovery.cli import advertise, call, listing
 from grpc_discovery.cli.context import CommandError, Context
 from grpc_discovery.environment import SettingsError
-from grpc_discovery.settings import Settings
+from grpc_discovery.settings import METRICS_PORT_OFFSET, Settings
 from grpc_discovery.telemetry.calls import TRACE_KEY
 
 _EXTRAS = {"rich": "cli", "grpc_reflection": "cli", "uvicorn": "telemetry", "prometheus_client": "telemetry"}
@@ -139,18 +139,11 @@ async def _serve_targets(context: Context) -> int:
 
 def _sd(command: argparse.ArgumentParser) -> None:
     about = "A service that has metrics. Default: all that the program knows."
-    offset = "How far above the advertised port that of the metrics is (default 1000)."
+    offset = f"How far above the advertised port that of the metrics is (default {METRICS_PORT_OFFSET})."
     command.add_argument("names", nargs="*", type=_name, metavar="NAME", help=about)
     command.add_argument("--host", type=_host, default="127.0.0.1", help="Address to bind (default 127.0.0.1).")
     command.add_argument("--port", type=_port, default=8998, help="Port to bind (default 8998).")
-    command.add_argument("--offset", type=_port, default=1000, metavar="PORTS", help=offset)
-
-
-def _host(text: str) -> str:
-    try:
-        return parse_host(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    command.add_argument("--offset", type=_port, default=METRICS_PORT_OFFSET, metavar="PORTS", help=offset)
 
 
 def _port(text: str) -> int:
@@ -159,12 +152,21 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _name(text: str) -> str:
-    """A name as a registry can hold it; also a short one such as `video-catalog`."""
-    try:
-        return check_service_name(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def _checked(parse: Callable[[str], str]) -> Callable[[str], str]:
+    """A type of argparse that says, with the words of `parse`, why a text is none."""
+
+    def checked(text: str) -> str:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+_host = _checked(parse_host)
+_name = _checked(check_service_name)
+"""A name as a registry can hold it; also a short one such as `video-catalog`."""
 
 
 def _seconds(text: str) -> float:

@@ -16,9 +16,7 @@ _UNTOLD = "the server does not tell what it did: it tells callers on its own mac
 async def recording() -> AsyncIterator[list[Span]]:
     """Record the calls that this task makes meanwhile; the list has a span of each that has ended."""
     spans: list[Span] = []
-    root = new_root(False)
-    root.span_id = 0
-    token = enter(Span("", "CLIENT", {}, (spans.append,), root))
+    token = enter(Span("", "CLIENT", {}, (spans.append,), new_root(False)))
     try:
         yield spans
     finally:

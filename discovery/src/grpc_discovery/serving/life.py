@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from grpc_discovery.addresses import Address, is_loopback
+from grpc_discovery.addresses import Address
 from grpc_discovery.registration import Registration
 from grpc_discovery.registry.interface import Registry
 from grpc_discovery.serving.deadlines import finish_shielded
@@ -148,9 +148,8 @@ class Life:
     @asynccontextmanager
     async def _serving(self, servicers: Sequence[Any]) -> AsyncIterator[None]:
         """A server that takes calls; on leaving, calls under way and shielded work are finished first."""
-        is_local, process = is_loopback(self._settings.listen.host), self._process
-        observed = server_calls(self._settings, self._service, self._instance, is_local, process.trace_key)
-        server, interceptor = new_server(self._settings, process.domain, observed)
+        observed = server_calls(self._settings, self._service, self._instance, self._process.trace_key)
+        server, interceptor = new_server(self._settings, self._process.domain, observed)
         for service, servicer in zip(self._services, servicers, strict=True):
             service.add_to_server(servicer, server)
         await self._health.add_to(server)

@@ -7,5 +7,6 @@
     endpoint.py  /metrics and /summary                       |  the extra `telemetry`
     otlp.py      spans and metrics sent to a collector       |
 
-What the other parts of the library count stands in tallies.py beside this package. Names follow OpenTelemetry's semantic conventions 1.44.0 where they have one.
+What the other parts of the library count stands in tallies.py beside this package. Names follow OpenTelemetry's semantic conventions 1.44.0,
+where these have one.
 """

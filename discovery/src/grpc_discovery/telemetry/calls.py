@@ -76,13 +76,10 @@ def begin_server_call(tracing: Tracing, method: str, context: Any) -> TraceConte
     for key, value in context.invocation_metadata() or ():
         if key in sent:
             sent[key] = value
-    parent = parse(sent["traceparent"], sent["tracestate"]) if sent["traceparent"] else None
-    trace = parent or tracing.root()
+    trace = parse(sent["traceparent"], sent["tracestate"]) or tracing.root()
     sinks: tuple[Any, ...] = (tracing.export,) if trace.sampled and tracing.export else ()
     told = tracing.told_key and sent[tracing.told_key] == "1"
     if told or sinks:
-        if parent is None:
-            trace.span_id = 0  # the span is the first of its trace
         attributes = {"rpc.system.name": "grpc", "rpc.method": method}
         if told:
             trace = ToldSpan(method, attributes, sinks, trace, key=tracing.told_key, instance=tracing.instance)
@@ -101,15 +98,12 @@ class CallerMethod:
 
     def begin(self) -> TraceContext | None:
         """The trace that a call is made in; None where there is none and nobody would want one."""
-        parent, export = current(), self._tracing.export
-        is_first = parent is None and export is not None
-        trace = self._tracing.root() if is_first else parent
+        export = self._tracing.export
+        trace = current() or (self._tracing.root() if export else None)
         if isinstance(trace, Span):
             sinks = trace.sinks
         elif trace and trace.sampled and export:
             sinks = (export,)
-            if is_first:
-                trace.span_id = 0  # the span is the first of its trace
         else:
             return trace
         return Span(self._method, "CLIENT", {"rpc.system.name": "grpc", "rpc.method": self._method}, sinks, trace)

@@ -105,10 +105,8 @@ async def _rendered() -> bytes:
     """All metrics; other calls go on between one and the next."""
     parts = []
     for family in REGISTRY.collect():
-        if family.type in (
-            "counter",
-            "histogram",
-        ):  # when each began to be counted, which nobody asks, would be half as much again
+        # When each began to be counted, which nobody asks, would be half as much again.
+        if family.type in ("counter", "histogram"):
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
         parts.append(generate_latest(SimpleNamespace(collect=lambda only=family: [only])))
         await asyncio.sleep(0)

@@ -26,19 +26,9 @@ _SCOPE = InstrumentationScope("grpc_discovery")
 _LAST_SECONDS = 2.0
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 # Names that the conventions write with dots.
-_DOTTED = {
-    each.replace(".", "_"): each
-    for each in (
-        *("rpc.server.call.duration", "rpc.client.call.duration", "rpc.system.name", "rpc.method"),
-        *(
-            "rpc.response.status_code",
-            "db.client.operation.duration",
-            "db.system.name",
-            "db.operation.name",
-            "error.type",
-        ),
-    )
-}
+_NAMES = """rpc.server.call.duration rpc.client.call.duration rpc.system.name rpc.method rpc.response.status_code
+    db.client.operation.duration db.system.name db.operation.name error.type""".split()
+_DOTTED = {name.replace(".", "_"): name for name in _NAMES}
 
 
 @cache

@@ -24,10 +24,11 @@ Kind = Literal["SERVER", "CLIENT"]
 class TraceContext:
     """Where in which trace something stands."""
 
-    __slots__ = ("sampled", "span_id", "trace_id", "tracestate")
+    __slots__ = ("is_new", "sampled", "span_id", "trace_id", "tracestate")
 
-    def __init__(self, trace_id: int, span_id: int, sampled: bool, tracestate: str = "") -> None:
-        """`trace_id` of 128 bits, `span_id` of 64; `sampled`: whether those who take part shall record it."""
+    def __init__(self, trace_id: int, span_id: int, sampled: bool, tracestate: str = "", is_new: bool = False) -> None:
+        """`trace_id` of 128 bits, `span_id` of 64; `sampled`: whether those who take part shall record it; `is_new`: nobody has a span in it."""
+        self.is_new = is_new
         self.trace_id, self.span_id, self.sampled, self.tracestate = trace_id, span_id, sampled, tracestate
 
     @property
@@ -57,7 +58,7 @@ class Span(TraceContext):
         """Begin now, as a step within `parent`. Attributes may be added until the end."""
         super().__init__(parent.trace_id, random.getrandbits(64), parent.sampled, parent.tracestate)
         self.name, self.kind, self.attributes, self.sinks = name, kind, attributes, sinks
-        self.parent_id = parent.span_id
+        self.parent_id = 0 if parent.is_new else parent.span_id
         self.events: list[tuple[str, int, Attributes]] = []
         self.error = ""
         self.end_ns = 0
@@ -114,7 +115,7 @@ def leave(token: Token[TraceContext | None]) -> None:
 
 def new_root(sampled: bool) -> TraceContext:
     """A context of a new trace."""
-    return TraceContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, sampled)
+    return TraceContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, sampled, is_new=True)
 
 
 def parse(traceparent: str, tracestate: str = "") -> TraceContext | None:

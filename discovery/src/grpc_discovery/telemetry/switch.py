@@ -8,22 +8,20 @@ from functools import cache, partial
 from typing import Any
 
 from grpc_discovery.environment import SettingsError
-from grpc_discovery.settings import Settings
+from grpc_discovery.settings import METRICS_PORT_OFFSET, Settings
 from grpc_discovery.telemetry.calls import CallerMethod, ServerCalls, Tracing
 
-_PORT_OFFSET = 1_000
 _EXTRA = "needs what `pip install grpc-discovery[telemetry]` brings"
 _log = logging.getLogger(__name__)
 
 
-def server_calls(settings: Settings, name: str, instance: str, is_local: bool, told_key: str) -> ServerCalls | None:
+def server_calls(settings: Settings, name: str, instance: str, told_key: str) -> ServerCalls | None:
     """What stands around the handlers of an instance; None where nothing is wanted. Raises SettingsError where the extra is missing.
 
-    `is_local`: only callers on this machine can reach it. `told_key` is the metadata by which callers ask what their call did.
+    `told_key` is the metadata by which callers ask what their call did.
     """
     times = _times(settings, "SERVER_CALLS")
-    chosen = settings.telemetry.trace_to_callers
-    told_key = told_key if (is_local if chosen is None else chosen) else ""
+    told_key = told_key if settings.tells_callers else ""
     ratio = settings.telemetry.trace_ratio
     otlp = _otlp()
     export = otlp and otlp.span_export(name, instance)
@@ -42,7 +40,7 @@ def caller_methods(settings: Settings) -> Callable[[str], CallerMethod]:
 async def served(settings: Settings, listen_port: int) -> AsyncIterator[Any]:
     """/metrics and /summary, until the block is left. Yields the Endpoint, or None where there is none. Raises PortTaken."""
     port, given = settings.telemetry.metrics_port, settings.telemetry.metrics_port is not None
-    port = listen_port + _PORT_OFFSET if port is None else port
+    port = listen_port + METRICS_PORT_OFFSET if port is None else port
     if _times(settings, "SERVER_CALLS") is None or (port > 65_535 and not given):
         yield None
         return
@@ -57,13 +55,12 @@ async def served(settings: Settings, listen_port: int) -> AsyncIterator[Any]:
 
 
 def _times(settings: Settings, histogram: str) -> Callable[[str], Any] | None:
-    port = settings.telemetry.metrics_port
-    if port == 0:
+    if not settings.telemetry.is_measured:
         return None
     try:
         from grpc_discovery.telemetry import metrics
     except ModuleNotFoundError as error:
-        if port is None:
+        if settings.telemetry.metrics_port is None:
             return None
         raise SettingsError(f"{settings.variable('METRICS_PORT')} {_EXTRA} ({error.name} is missing)") from error
     return lambda method: metrics.MethodTimes(getattr(metrics, histogram), method)
@@ -71,7 +68,7 @@ def _times(settings: Settings, histogram: str) -> Callable[[str], Any] | None:
 
 def metrics_sender(settings: Settings, name: str, instance: str) -> Callable[[], Any] | None:
     """The work of sending metrics to a collector; None where no address is set, or nothing is measured."""
-    otlp = _otlp() if settings.telemetry.metrics_port != 0 else None
+    otlp = _otlp() if settings.telemetry.is_measured else None
     return otlp and partial(otlp.send_metrics, name, instance)
 
 
