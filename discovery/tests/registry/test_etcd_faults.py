@@ -102,7 +102,7 @@ async def away(kind: Kind, folder: Path) -> None:
         before = len(seen.lists)
         await eventually(lambda: len(seen.lists) > before, 8, "a list after the pause")
         assert seen.lists[-1] == {"a": "h:1"}
-        etcd.restart()
+        await in_a_thread(etcd.restart)
         await in_a_thread(etcd.wait_ready)
         before = len(seen.lists)
         await eventually(lambda: len(seen.lists) > before, 8, "a list after the restart")
@@ -129,7 +129,7 @@ async def members_die(kind: Kind, folder: Path) -> None:
             await eventually(partial(seen.has, "a"), 8, "the entry")
             begin = len(seen.lists)
             for number, dead in enumerate(members):
-                dead.kill()
+                await in_a_thread(dead.kill)
                 await eventually_advertised(registry, f"new-{number}", f"h:{number + 1}", 10)
                 await eventually(partial(seen.has, f"new-{number}"), 8, "the watch sees what came after the death")
                 assert await registry.renew(SERVICE, "a", "h:1", 30)
