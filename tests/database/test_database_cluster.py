@@ -12,6 +12,7 @@ from cassandra.cluster import Session
 
 from common.database import Database, Select, Write, connect
 from common.errors import Unavailable
+from discovery.tests.waiting import eventually
 from grpc_discovery.addresses import Address
 from grpc_discovery.serving.deadlines import set_time_left
 from infra.cassandra import Cassandra, cassandra_cluster
@@ -78,10 +79,11 @@ def no_deadline() -> None:
 
 async def until_both_answer(database: Database) -> None:
     """Return when the driver is connected with both nodes: one that has just returned is found again after a moment."""
-    deadline = time.monotonic() + 30
-    while len({await database.select_one(COORDINATOR) for _ in range(8)}) < 2:
-        assert time.monotonic() < deadline, "the driver does not find both nodes"
-        await asyncio.sleep(0.1)
+
+    async def both() -> bool:
+        return len({await database.select_one(COORDINATOR) for _ in range(8)}) == 2
+
+    await eventually(both, 30, "the driver finds both nodes")
 
 
 async def until_all_can_be_written(database: Database) -> float:

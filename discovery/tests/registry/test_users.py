@@ -123,7 +123,7 @@ async def test_a_token_is_asked_for_once_by_all_who_wait_and_once_more_after_a_r
         assert await asyncio.gather(*calls) == [{}] * 30
         assert asked == ["root"]
         # A restart forgets all tokens.
-        etcd.restart()
+        await asyncio.to_thread(etcd.restart)
         await asyncio.to_thread(etcd.wait_ready)
         await eventually(lambda: reached(registries[0].list(SERVICE)), 5, "the connection is there again")
         calls = [each.list(f"service-{number}") for each in registries for number in range(10)]
